@@ -1,0 +1,134 @@
+/* diffusion.h - noise, schedulers and text-to-image pipelines, equal to diffusers on the same weights.
+ *
+ * A pipeline is read-only once open and shared by any number of painters; a painter belongs to one thread and owns the buffers of one
+ * fixed shape (batch, width, height), so that drawing allocates nothing large.
+ */
+#ifndef SYNTHVLM_DIFFUSION_H
+#define SYNTHVLM_DIFFUSION_H
+
+#include "synthvlm/image.h"
+#include "synthvlm/log.h"
+#include "synthvlm/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- noise: torch.Generator("cpu").manual_seed(seed) and torch.randn on it (PyTorch, ATen/native/cpu; MT19937) ---- */
+typedef struct sv_generator {
+    uint32_t state[624];
+    int next;
+    bool has_spare;              /* draws of fewer than 16 values leave a spare normal */
+    double spare;
+} sv_generator;
+void sv_generator_seed(sv_generator *g, uint64_t seed);          /* modulo 2^32, as PyTorch's CPU generator */
+uint32_t sv_generator_next(sv_generator *g);
+void sv_randn(sv_generator *g, float *out, size_t n);            /* one torch.randn call of n values */
+
+/* ---- schedulers ---- */
+typedef struct sv_scheduler sv_scheduler;                        /* a configuration; read-only once open */
+
+typedef struct sv_scheduler_info {
+    const char *name;            /* diffusers' class name */
+    const char *alias;           /* short name: "euler", "dpm++"… */
+    const char *help;
+} sv_scheduler_info;
+size_t sv_scheduler_count(void);
+const sv_scheduler_info *sv_scheduler_at(size_t i);
+const sv_scheduler_info *sv_scheduler_find(const char *name_or_alias);
+
+/* config: the text of scheduler_config.json (may hold -Infinity). override: NULL, a class name or alias, or a JSON object of keys laid over
+ * the config as diffusers' Class.from_config(config, **override) does. An unknown key that is not a known, harmless one is an error. */
+sv_status sv_scheduler_open(sv_scheduler **out, const char *config, const char *override, sv_error *err);
+void sv_scheduler_close(sv_scheduler **s);
+const char *sv_scheduler_class(const sv_scheduler *s);
+/* The configuration in force, every key written out, as JSON text owned by s. */
+const char *sv_scheduler_json(const sv_scheduler *s);
+
+/* Options of one run of the loop. NaN / 0: the class's default. */
+typedef struct sv_sample_options {
+    int steps;
+    double mu;                                        /* dynamic shifting of flow matching; NaN: none */
+    double eta;                                       /* DDIM, 0 */
+    bool use_clipped_model_output;                    /* DDIM, false */
+    double s_churn, s_tmin, s_tmax, s_noise;          /* Euler: 0, 0, inf, 1 */
+} sv_sample_options;
+void sv_sample_options_init(sv_sample_options *o, int steps);
+
+/* The timesteps of one run and the solver's memory: belongs to one thread. `n` values are denoised together (a batch is
+ * treated as one tensor, except where a formula is per sample: then n / samples each). */
+typedef struct sv_sampler sv_sampler;
+sv_status sv_sampler_open(sv_sampler **out, const sv_scheduler *s, const sv_sample_options *o, size_t samples, size_t values_per_sample, sv_error *err);
+void sv_sampler_close(sv_sampler **p);
+void sv_sampler_restart(sv_sampler *p);               /* for the next picture with the same options: forgets history, keeps memory */
+
+size_t sv_sampler_length(const sv_sampler *p);        /* model calls: may exceed steps (Heun, PNDM) */
+const double *sv_sampler_timesteps(const sv_sampler *p);
+bool sv_sampler_timesteps_are_integers(const sv_sampler *p);
+const float *sv_sampler_sigmas(const sv_sampler *p, size_t *count);   /* NULL if the class has none */
+float sv_sampler_init_noise_sigma(const sv_sampler *p);
+
+/* i = 0 .. length-1, in order. in and out may be the same memory. */
+void sv_sampler_scale_input(const sv_sampler *p, size_t i, const float *x, float *out);
+/* x := the previous sample, given the model's output. `g`: one generator per sample (samples entries), drawn from only by stochastic
+ * solvers, in diffusers' order. model_out may be changed. */
+sv_status sv_sampler_step(sv_sampler *p, size_t i, float *model_out, float *x, sv_generator *g, sv_error *err);
+/* diffusers' add_noise / scale_noise at timesteps[i]. */
+void sv_sampler_add_noise(const sv_sampler *p, size_t i, const float *x, const float *noise, float *out);
+
+/* ---- pipelines ---- */
+typedef struct sv_engine_options {
+    const char *provider;        /* "cpu", or an execution provider's short name */
+    int threads_per_image;       /* ONNX Runtime's intra-op threads; 0: 1 */
+} sv_engine_options;
+void sv_engine_options_init(sv_engine_options *o);
+
+typedef struct sv_pipeline sv_pipeline;
+/* model_dir: diffusers layout with ONNX parts. A missing part is SV_E_MODEL with how to get it. */
+sv_status sv_pipeline_open(sv_pipeline **out, const char *model_dir, const sv_engine_options *o, const sv_log *log, sv_error *err);
+void sv_pipeline_close(sv_pipeline **p);
+const char *sv_pipeline_family(const sv_pipeline *p);            /* "Stable Diffusion 1.x" … */
+const char *sv_pipeline_scheduler_config(const sv_pipeline *p);  /* text of scheduler_config.json */
+int sv_pipeline_multiple(const sv_pipeline *p);                  /* image sides must be multiples of this */
+void sv_pipeline_default_size(const sv_pipeline *p, int *width, int *height);
+/* SHA-256 (hex) over the sorted (relative path, SHA-256) of the files used; cached beside nothing: computed at first call. */
+sv_status sv_pipeline_hash(sv_pipeline *p, char out[65], sv_error *err);
+
+/* An encoded text: [tokens, width]; shared, read-only. text NULL: as diffusers treats None for this family. */
+typedef struct sv_condition sv_condition;
+sv_status sv_pipeline_encode(sv_pipeline *p, const char *text, sv_condition **out, sv_error *err);
+void sv_condition_close(sv_condition **c);
+size_t sv_condition_tokens(const sv_condition *c);               /* content tokens of the whole text */
+size_t sv_condition_cut(const sv_condition *c);                  /* content tokens that did not fit */
+
+typedef struct sv_paint_options {
+    int width, height;
+    int batch;                   /* pictures per call of the model; the call always has this shape */
+    int steps;
+    double guidance;             /* classifier-free guidance, active if > 1 */
+    double guidance_rescale;     /* 0 */
+    const char *scheduler;       /* override as in sv_scheduler_open; NULL: the model's */
+    double eta;                  /* 0 */
+} sv_paint_options;
+void sv_paint_options_init(sv_paint_options *o);
+
+typedef struct sv_painter sv_painter;
+sv_status sv_painter_open(sv_painter **out, sv_pipeline *p, const sv_paint_options *o, sv_error *err);
+void sv_painter_close(sv_painter **w);
+
+/* What came of one picture. */
+typedef struct sv_painted {
+    sv_image image;              /* RGB; owned by the caller, reused from call to call */
+    double latents_sum;          /* float64 sum of the final latents, before scaling for the decoder */
+    bool finite;                 /* false: NaN or infinity in the latents or the picture, which then holds nothing of use */
+} sv_painted;
+
+/* Draws n <= batch pictures of one text, picture i from seeds[i]; the row that a picture has in the batch is i. negative: used if guidance
+ * is active, may be NULL otherwise. `stop`: polled between steps, may be NULL; SV_E_STOPPED. */
+sv_status sv_painter_run(sv_painter *w, const sv_condition *text, const sv_condition *negative, const uint64_t *seeds, size_t n,
+                         sv_painted *out, const volatile int *stop, sv_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,49 @@
+/* tokenizer.h - CLIP's byte-pair tokenizer, equal to openai/CLIP's and to transformers' CLIPTokenizer.
+ *
+ * Reads a tokenizer directory in transformers' layout: vocab.json + merges.txt, or tokenizer.json alone, with tokenizer_config.json and
+ * special_tokens_map.json where present (padding token, maximum length, special tokens in old and new style).
+ */
+#ifndef SYNTHVLM_TOKENIZER_H
+#define SYNTHVLM_TOKENIZER_H
+
+#include "synthvlm/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct sv_tokenizer sv_tokenizer;   /* read-only once open; shared by any number of threads */
+
+typedef enum sv_clean {
+    SV_CLEAN_HF,      /* transformers: NFC, white space, lower case per code point; special tokens matched first */
+    SV_CLEAN_OPENAI   /* openai/CLIP: ftfy, html.unescape twice, white space, lower case */
+} sv_clean;
+
+sv_status sv_tokenizer_open(sv_tokenizer **out, const char *dir, sv_error *err);
+void sv_tokenizer_close(sv_tokenizer **t);
+
+int32_t sv_tokenizer_bos(const sv_tokenizer *t);
+int32_t sv_tokenizer_eos(const sv_tokenizer *t);
+int32_t sv_tokenizer_pad(const sv_tokenizer *t);
+size_t sv_tokenizer_vocabulary(const sv_tokenizer *t);     /* number of ids: the embedding must have as many rows */
+size_t sv_tokenizer_max_length(const sv_tokenizer *t);     /* with both special tokens: 77 */
+const char *sv_tokenizer_piece(const sv_tokenizer *t, int32_t id);  /* "cat</w>", NULL if out of range */
+
+/* A growable list of ids: zero-initialise, reuse, sv_ids_free. */
+typedef struct sv_ids {
+    int32_t *data;
+    size_t size, capacity;
+} sv_ids;
+void sv_ids_free(sv_ids *ids);
+
+/* Content ids of a text (no start, end or padding) into ids (cleared first). Valid UTF-8 only (SV_E_INPUT otherwise). */
+sv_status sv_tokenizer_encode(const sv_tokenizer *t, const char *text, size_t size, sv_clean clean, sv_ids *ids, sv_error *err);
+
+/* Lays content ids out as a model row of `length` ids: start, at most length-2 ids, end, then `pad` to the end.
+ * Returns the number of content ids that did not fit (0: nothing was cut). */
+size_t sv_tokenizer_row(const sv_tokenizer *t, const sv_ids *ids, size_t length, int32_t pad, int32_t *row);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,13 @@
+#include "base/log.h"
+
+#include <stdio.h>
+
+void sv_say(const sv_log *log, sv_log_level level, const char *fmt, ...) {
+    if (!log || !log->fn) return;
+    char line[2048];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    log->fn(log->user, level, line);
+}
