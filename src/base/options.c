@@ -55,7 +55,8 @@ static int64_t parse_bytes(const char *s) {
     char unit[8];
     size_t n = strlen(end);
     if (n >= sizeof unit) return -1;
-    for (size_t i = 0; i <= n; i++) unit[i] = (char)toupper((unsigned char)end[i]);
+    for (size_t i = 0; i < n; i++) unit[i] = (char)toupper((unsigned char)end[i]);
+    unit[n] = 0;
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (!strcmp(unit, units[i].unit)) {
             double bytes = v * units[i].factor;

@@ -1,0 +1,232 @@
+/* lines.c - JSON lines in and out: read in batches, worked on by all threads, written in order. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+enum { BATCH = 512, MAX_THREADS = 64 };
+
+typedef struct line {
+    char *text;      /* getline's buffer, reused */
+    size_t capacity, size;
+    char *result;    /* JSON without the line end; malloc by yyjson */
+    size_t result_size;
+    bool failed;
+} line;
+
+typedef struct job {
+    line lines[BATCH];
+    size_t count;
+    sv_line_fn fn;
+    void *user;
+    atomic_size_t next;
+    atomic_bool out_of_memory;
+} job;
+
+void sv_line_put(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *key, yyjson_mut_val *v) {
+    yyjson_mut_val *k = yyjson_mut_strcpy(doc, key);
+    yyjson_mut_obj_put(root, k, v);
+}
+
+void sv_line_put_real(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *key, double v) {
+    sv_line_put(doc, root, key, yyjson_mut_real(doc, v));
+}
+
+void sv_line_put_int(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *key, int64_t v) {
+    sv_line_put(doc, root, key, yyjson_mut_sint(doc, v));
+}
+
+void sv_line_put_str(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *key, const char *v) {
+    sv_line_put(doc, root, key, yyjson_mut_strcpy(doc, v));
+}
+
+void sv_line_put_bool(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *key, bool v) {
+    sv_line_put(doc, root, key, yyjson_mut_bool(doc, v));
+}
+
+void sv_line_error(yyjson_mut_doc *doc, yyjson_mut_val *root, const sv_error *err) {
+    char text[2048];
+    yyjson_mut_val *e = yyjson_mut_obj(doc);
+    yyjson_mut_obj_add_str(doc, e, "code", sv_status_name(err->status));
+    yyjson_mut_obj_add_strcpy(doc, e, "message", sv_error_text(err, text, sizeof text));
+    sv_line_put(doc, root, "error", e);
+}
+
+sv_status sv_line_get_str(yyjson_mut_val *root, const char *key, bool required, const char **out, size_t *size, sv_error *err) {
+    yyjson_mut_val *v = yyjson_mut_obj_get(root, key);
+    *out = NULL;
+    if (size) *size = 0;
+    if (!v || (yyjson_mut_is_null(v) && !required)) {
+        if (!required) return SV_OK;
+        snprintf(err->why, sizeof err->why, "field \"%s\" is missing", key);
+        return err->status = SV_E_INPUT;
+    }
+    if (!yyjson_mut_is_str(v)) {
+        snprintf(err->why, sizeof err->why, "field \"%s\" must be a string", key);
+        return err->status = SV_E_INPUT;
+    }
+    *out = yyjson_mut_get_str(v);
+    if (size) *size = yyjson_mut_get_len(v);
+    return SV_OK;
+}
+
+/* The mutable document of one input line; on broken JSON an empty object and err. */
+static yyjson_mut_doc *parse_line(const line *l, sv_error *err) {
+    yyjson_read_err bad = {0};
+    yyjson_doc *doc = yyjson_read_opts(l->text, l->size, 0, NULL, &bad);
+    yyjson_mut_doc *mut = NULL;
+    if (doc && yyjson_is_obj(yyjson_doc_get_root(doc))) mut = yyjson_doc_mut_copy(doc, NULL);
+    if (!mut) {
+        err->status = SV_E_INPUT;
+        if (doc)
+            snprintf(err->why, sizeof err->why, "the line is not a JSON object");
+        else
+            snprintf(err->why, sizeof err->why, "the line is not JSON: %s at byte %zu", bad.msg ? bad.msg : "unreadable", bad.pos);
+        mut = yyjson_mut_doc_new(NULL);
+        if (mut) yyjson_mut_doc_set_root(mut, yyjson_mut_obj(mut));
+    }
+    yyjson_doc_free(doc);
+    return mut;
+}
+
+static void work_on(job *j, unsigned thread, line *l) {
+    sv_error err = {0};
+    yyjson_mut_doc *doc = parse_line(l, &err);
+    if (!doc) {
+        atomic_store(&j->out_of_memory, true);
+        return;
+    }
+    yyjson_mut_val *root = yyjson_mut_doc_get_root(doc);
+    sv_status st = err.status;
+    if (st == SV_OK) st = j->fn(j->user, thread, doc, root, &err);
+    l->failed = st != SV_OK;
+    if (l->failed) {
+        err.status = st;
+        sv_line_error(doc, root, &err);
+    }
+    /* numbers that JSON cannot hold become null */
+    l->result = yyjson_mut_write(doc, YYJSON_WRITE_INF_AND_NAN_AS_NULL, &l->result_size);
+    if (!l->result) atomic_store(&j->out_of_memory, true);
+    yyjson_mut_doc_free(doc);
+}
+
+typedef struct worker {
+    job *job;
+    unsigned index;
+} worker;
+
+static void *worker_main(void *arg) {
+    worker *w = arg;
+    enum { GRAIN = 16 };
+    for (;;) {
+        size_t i = atomic_fetch_add(&w->job->next, GRAIN);
+        if (i >= w->job->count) return NULL;
+        for (size_t end = i + GRAIN; i < end && i < w->job->count; i++) work_on(w->job, w->index, &w->job->lines[i]);
+    }
+}
+
+static void run_batch(job *j, unsigned threads) {
+    worker w[MAX_THREADS];
+    pthread_t ids[MAX_THREADS];
+    atomic_store(&j->next, 0);
+    unsigned started = 1;
+    for (unsigned i = 0; i < threads; i++) w[i] = (worker){j, i};
+    if (j->count > 16)
+        while (started < threads && pthread_create(&ids[started], NULL, worker_main, &w[started]) == 0) started++;
+    worker_main(&w[0]);
+    for (unsigned i = 1; i < started; i++) pthread_join(ids[i], NULL);
+}
+
+/* True if the next read would have to wait: then what is there is worked on first. (Bytes that stdio holds already cannot be seen
+ * from here, so a batch may end early; it then costs a little, never correctness.) */
+static bool would_wait(FILE *in) {
+    struct pollfd p = {.fd = fileno(in), .events = POLLIN};
+    return poll(&p, 1, 0) == 0;
+}
+
+sv_status sv_lines_run(FILE *in, unsigned threads, sv_line_fn fn, void *user, sv_error *err) {
+    job *j = calloc(1, sizeof *j);
+    if (!j) return err->status = SV_E_MEMORY;
+    if (!threads) {
+        long n = sysconf(_SC_NPROCESSORS_ONLN);
+        threads = n > 0 ? (unsigned)n : 1;
+    }
+    if (threads > MAX_THREADS) threads = MAX_THREADS;
+    j->fn = fn;
+    j->user = user;
+    sv_status st = SV_OK;
+    bool any_failed = false, end = false;
+    while (!end && st == SV_OK) {
+        j->count = 0;
+        while (j->count < BATCH) {
+            line *l = &j->lines[j->count];
+            errno = 0;
+            ssize_t n = getline(&l->text, &l->capacity, in);
+            if (n < 0) {
+                end = true;
+                if (ferror(in)) {
+                    snprintf(err->what, sizeof err->what, "input");
+                    snprintf(err->why, sizeof err->why, "cannot read: %s", strerror(errno));
+                    st = err->status = SV_E_IO;
+                }
+                break;
+            }
+            while (n > 0 && (l->text[n - 1] == '\n' || l->text[n - 1] == '\r')) n--;
+            size_t blank = 0;
+            while (blank < (size_t)n && (l->text[blank] == ' ' || l->text[blank] == '\t')) blank++;
+            if (blank == (size_t)n) continue;
+            l->size = (size_t)n;
+            j->count++;
+            if (would_wait(in)) break;
+        }
+        run_batch(j, threads);
+        for (size_t i = 0; i < j->count; i++) {
+            line *l = &j->lines[i];
+            any_failed |= l->failed;
+            if (l->result) {
+                l->result[l->result_size] = '\n';   /* in place of the NUL */
+                if (st == SV_OK && fwrite(l->result, 1, l->result_size + 1, stdout) != l->result_size + 1) {
+                    snprintf(err->what, sizeof err->what, "stdout");
+                    snprintf(err->why, sizeof err->why, "cannot write: %s", strerror(errno));
+                    st = err->status = SV_E_IO;
+                }
+            }
+            free(l->result);
+            l->result = NULL;
+            l->failed = false;
+        }
+        if (st == SV_OK && fflush(stdout) != 0) {
+            snprintf(err->what, sizeof err->what, "stdout");
+            snprintf(err->why, sizeof err->why, "cannot write: %s", strerror(errno));
+            st = err->status = SV_E_IO;
+        }
+        if (atomic_load(&j->out_of_memory)) {
+            snprintf(err->why, sizeof err->why, "out of memory");
+            st = err->status = SV_E_MEMORY;
+        }
+    }
+    for (size_t i = 0; i < BATCH; i++) free(j->lines[i].text);
+    free(j);
+    return st != SV_OK ? st : any_failed ? SV_SHORT : SV_OK;
+}
+
+sv_status sv_input_open(const char *path, FILE **out, sv_error *err) {
+    if (!path || !strcmp(path, "-")) {
+        *out = stdin;
+        return SV_OK;
+    }
+    *out = fopen(path, "re");
+    if (*out) return SV_OK;
+    snprintf(err->what, sizeof err->what, "%s", path);
+    snprintf(err->why, sizeof err->why, "cannot open: %s", strerror(errno));
+    return err->status = errno == ENOENT ? SV_E_INPUT : SV_E_IO;
+}
+
+void sv_input_close(FILE *f) {
+    if (f && f != stdin) fclose(f);
+}
