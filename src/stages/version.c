@@ -11,11 +11,7 @@
 #include <zstd.h>
 
 #include "base/str.h"
-#ifdef SV_HAVE_RUNTIME
 #include "infer/infer.h"
-#else
-#define sv_runtime_version(e) NULL
-#endif
 
 const char *sv_version(void) {
     return SV_VERSION;

@@ -1,0 +1,185 @@
+/* session.c - loading a graph and reading its contract: names, types, ranks and sizes of inputs and outputs. */
+#include "infer/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/str.h"
+
+const char *sv_dtype_name(sv_dtype t) {
+    switch (t) {
+    case SV_DTYPE_F32: return "float32";
+    case SV_DTYPE_F16: return "float16";
+    case SV_DTYPE_I64: return "int64";
+    case SV_DTYPE_I32: return "int32";
+    case SV_DTYPE_OTHER: break;
+    }
+    return "another type";
+}
+
+static sv_dtype dtype_of(ONNXTensorElementDataType t) {
+    switch (t) {
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT: return SV_DTYPE_F32;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16: return SV_DTYPE_F16;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64: return SV_DTYPE_I64;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32: return SV_DTYPE_I32;
+    default: return SV_DTYPE_OTHER;
+    }
+}
+
+static void free_list(sv_tensor_list *l) {
+    for (size_t i = 0; i < l->count; i++) {
+        free(l->items[i].name);
+        for (int d = 0; d < SV_MAX_RANK; d++) free(l->items[i].symbols[d]);
+    }
+    free(l->items);
+    *l = (sv_tensor_list){0};
+}
+
+/* Fills in one tensor's type and shape. */
+static sv_status read_shape(sv_session *s, const OrtTypeInfo *info, sv_tensor_info *t, sv_error *err) {
+    const OrtApi *api = s->rt->api;
+    const OrtTensorTypeAndShapeInfo *shape = NULL;
+    SV_TRY(sv_runtime_check(s->rt, api->CastTypeInfoToTensorInfo(info, &shape), SV_E_MODEL, s->path, err));
+    t->type = SV_DTYPE_OTHER;
+    if (!shape) return SV_OK;                      /* a sequence or a map: nothing we could bind, but no reason to refuse the graph */
+    ONNXTensorElementDataType type;
+    size_t rank;
+    SV_TRY(sv_runtime_check(s->rt, api->GetTensorElementType(shape, &type), SV_E_MODEL, s->path, err));
+    SV_TRY(sv_runtime_check(s->rt, api->GetDimensionsCount(shape, &rank), SV_E_MODEL, s->path, err));
+    if (rank > SV_MAX_RANK) return sv_fail(err, SV_E_MODEL, s->path, "%s has %zu dimensions, at most %d are understood", t->name, rank, SV_MAX_RANK);
+    t->type = dtype_of(type);
+    t->rank = (int)rank;
+    const char *symbols[SV_MAX_RANK] = {0};
+    SV_TRY(sv_runtime_check(s->rt, api->GetDimensions(shape, t->dims, rank), SV_E_MODEL, s->path, err));
+    SV_TRY(sv_runtime_check(s->rt, api->GetSymbolicDimensions(shape, symbols, rank), SV_E_MODEL, s->path, err));
+    for (size_t d = 0; d < rank; d++) {
+        if (t->dims[d] >= 0 || !symbols[d] || !*symbols[d]) continue;
+        t->symbols[d] = sv_strdup(symbols[d]);
+        if (!t->symbols[d]) return sv_fail_memory(err, s->path, strlen(symbols[d]));
+    }
+    return SV_OK;
+}
+
+static sv_status read_tensor(sv_session *s, bool input, size_t i, sv_tensor_info *t, sv_error *err) {
+    const OrtApi *api = s->rt->api;
+    OrtAllocator *allocator = NULL;
+    char *name = NULL;
+    SV_TRY(sv_runtime_check(s->rt, api->GetAllocatorWithDefaultOptions(&allocator), SV_E_MODEL, s->path, err));
+    SV_TRY(sv_runtime_check(s->rt, input ? api->SessionGetInputName(s->ort, i, allocator, &name) : api->SessionGetOutputName(s->ort, i, allocator, &name),
+                            SV_E_MODEL, s->path, err));
+    t->name = sv_strdup(name);
+    allocator->Free(allocator, name);
+    if (!t->name) return sv_fail_memory(err, s->path, 0);
+    OrtTypeInfo *info = NULL;
+    SV_TRY(sv_runtime_check(s->rt, input ? api->SessionGetInputTypeInfo(s->ort, i, &info) : api->SessionGetOutputTypeInfo(s->ort, i, &info),
+                            SV_E_MODEL, s->path, err));
+    sv_status st = read_shape(s, info, t, err);
+    api->ReleaseTypeInfo(info);
+    return st;
+}
+
+static sv_status read_list(sv_session *s, bool input, sv_tensor_list *l, sv_error *err) {
+    const OrtApi *api = s->rt->api;
+    size_t n = 0;
+    SV_TRY(sv_runtime_check(s->rt, input ? api->SessionGetInputCount(s->ort, &n) : api->SessionGetOutputCount(s->ort, &n), SV_E_MODEL, s->path, err));
+    l->items = calloc(n ? n : 1, sizeof *l->items);
+    if (!l->items) return sv_fail_memory(err, s->path, n * sizeof *l->items);
+    l->count = n;
+    for (size_t i = 0; i < n; i++) SV_TRY(read_tensor(s, input, i, &l->items[i], err));
+    return SV_OK;
+}
+
+static sv_status create(sv_session *s, const sv_session_options *o, sv_error *err) {
+    const OrtApi *api = s->rt->api;
+    OrtSessionOptions *so = NULL;
+    int threads = o && o->threads > 0 ? o->threads : 1;
+    SV_TRY(sv_runtime_check(s->rt, api->CreateSessionOptions(&so), SV_E_LIBRARY, "ONNX Runtime", err));
+    OrtStatus *e = api->SetIntraOpNumThreads(so, threads);
+    if (!e) e = api->SetInterOpNumThreads(so, 1);
+    if (!e) e = api->SetSessionExecutionMode(so, ORT_SEQUENTIAL);
+    if (!e) e = api->SetSessionGraphOptimizationLevel(so, ORT_ENABLE_ALL);
+    /* Threads of a pool that spin while they wait would take the cores from the other workers. */
+    if (!e) e = api->AddSessionConfigEntry(so, "session.intra_op.allow_spinning", "0");
+    if (!e) e = api->AddSessionConfigEntry(so, "session.inter_op.allow_spinning", "0");
+    sv_status st = sv_runtime_check(s->rt, e, SV_E_LIBRARY, "ONNX Runtime", err);
+    if (st == SV_OK) st = sv_provider_append(s->rt, so, o ? o->provider : NULL, err);
+    if (st == SV_OK) st = sv_runtime_check(s->rt, api->CreateSession(s->rt->env, s->path, so, &s->ort), SV_E_MODEL, s->path, err);
+    api->ReleaseSessionOptions(so);
+    return st;
+}
+
+sv_status sv_session_open(sv_session **out, const char *path, const sv_session_options *o, sv_error *err) {
+    *out = NULL;
+    if (!sv_is_file(path)) return sv_fail(err, SV_E_MODEL, path, sv_file_exists(path) ? "is not a file" : "no such file");
+    sv_session *s = calloc(1, sizeof *s);
+    if (!s) return sv_fail_memory(err, path, sizeof *s);
+    sv_status st = SV_OK;
+    s->path = sv_strdup(path);
+    if (!s->path) st = sv_fail_memory(err, path, strlen(path));
+    if (st == SV_OK) st = sv_runtime_acquire(&s->rt, err);
+    if (st == SV_OK) st = create(s, o, err);
+    if (st == SV_OK) st = read_list(s, true, &s->inputs, err);
+    if (st == SV_OK) st = read_list(s, false, &s->outputs, err);
+    if (st != SV_OK) {
+        sv_session_close(&s);
+        return st;
+    }
+    *out = s;
+    return SV_OK;
+}
+
+void sv_session_close(sv_session **session) {
+    sv_session *s = *session;
+    if (!s) return;
+    free_list(&s->inputs);
+    free_list(&s->outputs);
+    if (s->rt) {
+        if (s->ort) s->rt->api->ReleaseSession(s->ort);
+        sv_runtime_release();
+    }
+    free(s->path);
+    free(s);
+    *session = NULL;
+}
+
+const char *sv_session_path(const sv_session *s) { return s->path; }
+size_t sv_session_input_count(const sv_session *s) { return s->inputs.count; }
+size_t sv_session_output_count(const sv_session *s) { return s->outputs.count; }
+const sv_tensor_info *sv_session_input_at(const sv_session *s, size_t i) { return i < s->inputs.count ? &s->inputs.items[i] : NULL; }
+const sv_tensor_info *sv_session_output_at(const sv_session *s, size_t i) { return i < s->outputs.count ? &s->outputs.items[i] : NULL; }
+
+static const sv_tensor_info *find(const sv_tensor_list *l, const char *name) {
+    for (size_t i = 0; i < l->count; i++)
+        if (strcmp(l->items[i].name, name) == 0) return &l->items[i];
+    return NULL;
+}
+
+const sv_tensor_info *sv_session_input(const sv_session *s, const char *name) { return find(&s->inputs, name); }
+const sv_tensor_info *sv_session_output(const sv_session *s, const char *name) { return find(&s->outputs, name); }
+
+bool sv_session_has_f16(const sv_session *s) {
+    for (size_t i = 0; i < s->inputs.count; i++)
+        if (s->inputs.items[i].type == SV_DTYPE_F16) return true;
+    for (size_t i = 0; i < s->outputs.count; i++)
+        if (s->outputs.items[i].type == SV_DTYPE_F16) return true;
+    return false;
+}
+
+const char *sv_tensor_text(const sv_tensor_info *t, char *buf, size_t size) {
+    size_t used = 0;
+    int w = snprintf(buf, size, "%s:%s[", t->name, sv_dtype_name(t->type));
+    used = w > 0 ? (size_t)w : 0;
+    for (int d = 0; d < t->rank && used < size; d++) {
+        const char *comma = d ? ", " : "";
+        if (t->dims[d] >= 0)
+            w = snprintf(buf + used, size - used, "%s%lld", comma, (long long)t->dims[d]);
+        else
+            w = snprintf(buf + used, size - used, "%s%s", comma, t->symbols[d] ? t->symbols[d] : "?");
+        used += w > 0 ? (size_t)w : 0;
+    }
+    if (used < size) snprintf(buf + used, size - used, "]");
+    return buf;
+}

@@ -1,0 +1,19 @@
+/* session.h - inside src/infer: what a call needs to see of a session. */
+#ifndef SV_INFER_SESSION_H
+#define SV_INFER_SESSION_H
+
+#include "infer/runtime.h"
+
+typedef struct sv_tensor_list {
+    sv_tensor_info *items;
+    size_t count;
+} sv_tensor_list;
+
+struct sv_session {
+    const sv_runtime *rt;
+    OrtSession *ort;
+    char *path;
+    sv_tensor_list inputs, outputs;
+};
+
+#endif
