@@ -1,0 +1,317 @@
+/* ledger.h - the one record of a run: captions, verdicts, candidates, scores, selections. SQL lives in src/ledger/ only.
+ *
+ * The ledger is DIR/ledger.sqlite (SQLite, write-ahead log, synchronous=FULL; on network file systems rollback journal and exclusive
+ * locking). Tables, columns and views are described in docs/LEDGER.md; src/ledger/schema.c is the definition.
+ *
+ * Rules
+ * - One writer at a time. The run directory's lock (stages/rundir.h) guards that, not the ledger. Readers work while a writer works.
+ * - A handle belongs to one thread at a time. Open one per thread that reads.
+ * - Everything that changes rows is called between sv_ledger_begin and sv_ledger_commit, so that a batch is there as a whole or not at
+ *   all; a function of this header that fails leaves the transaction to be rolled back (sv_ledger_rollback, also done by close).
+ *   Functions marked [own] make their own transaction and are called outside one.
+ * - Rows are keyed by the caption's number (given at ingest, from 1, in order, never reused), the candidate's k (0, 1, 2 …) and by
+ *   setups: small integers that stand for a canonical JSON text of everything that can change a stage's result.
+ * - Text handed out belongs to the batch object or, in callbacks, to the ledger until the callback returns.
+ * - Errors: SV_E_IO disk full or unreadable (nothing committed is lost), SV_E_INPUT not a ledger, damaged, or written by a newer
+ *   version, SV_E_BUSY somebody else holds it, SV_E_INTERNAL a broken promise.
+ */
+#ifndef SV_LEDGER_LEDGER_H
+#define SV_LEDGER_LEDGER_H
+
+#include "base/error.h"
+#include "base/hash.h"
+
+typedef struct sv_ledger sv_ledger;
+
+/* ---- open, close, transactions (ledger.c) ---- */
+
+typedef enum sv_ledger_mode {
+    SV_LEDGER_READ = 0,       /* must exist; nothing is changed */
+    SV_LEDGER_WRITE = 1,      /* made if missing */
+    SV_LEDGER_NETWORK = 2     /* or-ed in: treat the file system as a network one even if statfs does not say so */
+} sv_ledger_mode;
+
+sv_status sv_ledger_open(sv_ledger **out, const char *path, int mode, sv_error *err);
+/* Rolls back what was begun, checkpoints (a clean close leaves ledger.sqlite complete on its own) and closes; sets NULL.
+ * A checkpoint that a full disk prevents loses nothing: the log stays and the next open uses it. */
+void sv_ledger_close(sv_ledger **l);
+/* True if this ledger runs without a write-ahead log because it lies on a network file system. */
+bool sv_ledger_on_network(const sv_ledger *l);
+
+sv_status sv_ledger_begin(sv_ledger *l, sv_error *err);       /* BEGIN IMMEDIATE */
+sv_status sv_ledger_commit(sv_ledger *l, sv_error *err);      /* durable when it returns SV_OK; on failure already rolled back */
+void sv_ledger_rollback(sv_ledger *l);                        /* nothing to do outside a transaction */
+
+/* ---- setups (setups.c) ---- */
+
+typedef enum sv_stage { SV_STAGE_CURATE, SV_STAGE_SAMPLE, SV_STAGE_GENERATE, SV_STAGE_SCORE, SV_STAGE_COUNT } sv_stage;
+const char *sv_stage_name(sv_stage stage);                    /* "curate" … */
+
+typedef struct sv_setup {
+    int64_t id;                    /* 0: none */
+    char hash[SV_SHA256_HEX];      /* SHA-256 of the canonical JSON; its first 8 digits name the image folder of a generate setup */
+    char name[32];                 /* score: the scorer ("clip", "ssim"); otherwise "" */
+    bool is_new;                   /* this call made the row */
+} sv_setup;
+
+/* [own] The setup of a JSON text (made canonical here: key order and spacing do not matter). Score stages have one setup per scorer, so that a
+ * new prefix for CLIPScore does not cost a new SSIMScore: `name` says which ("" for other stages). The same JSON always gives the same row. */
+sv_status sv_ledger_setup(sv_ledger *l, sv_stage stage, const char *name, const char *json, sv_setup *out, sv_error *err);
+
+/* [own] Makes exactly these setups the current ones of the stage (score: one per scorer). What later stages, `select` and `status` use. */
+sv_status sv_ledger_use(sv_ledger *l, sv_stage stage, const int64_t *setups, size_t n, sv_error *err);
+
+/* The current setup of a stage; out->id is 0 if there is none yet. For SV_STAGE_SCORE with the scorer's name. */
+sv_status sv_ledger_current(sv_ledger *l, sv_stage stage, const char *name, sv_setup *out, sv_error *err);
+#define SV_MAX_SCORERS 16
+/* All current score setups in order of name. */
+sv_status sv_ledger_current_scores(sv_ledger *l, sv_setup out[SV_MAX_SCORERS], size_t *n, sv_error *err);
+/* The JSON of a setup (malloc; the caller frees). */
+sv_status sv_ledger_setup_json(sv_ledger *l, int64_t setup, char **json, sv_error *err);
+
+/* ---- captions (captions.c) ---- */
+
+/* One read-in of one source. `sha256` is of the file's bytes; `reading` is the canonical JSON of how it was read (format, fields, origin), so
+ * that the same file read with a corrected field name is another source. */
+typedef struct sv_source {
+    int64_t id;
+    char sha256[SV_SHA256_HEX];
+    int64_t size, mtime_ns;        /* of the file when it was hashed; what makes a second hash needless */
+    bool complete;                 /* every row is in */
+    int64_t rows;                  /* rows dealt with so far, bad ones included: where an interrupted ingest goes on */
+    int64_t added, repeated, faults;   /* of these: new captions; same id and text as an earlier one; recorded as ingest_faults */
+} sv_source;
+
+/* Looks a source up by content (sha256) or, with sha256 NULL, by path, size and mtime. out->id 0: not known. */
+sv_status sv_ledger_find_source(sv_ledger *l, const char *sha256, const char *path, int64_t size, int64_t mtime_ns, const char *reading,
+                                sv_source *out, sv_error *err);
+/* Adds a source; s: sha256, size, mtime_ns filled in; id comes back. Within a transaction. */
+sv_status sv_ledger_add_source(sv_ledger *l, sv_source *s, const char *path, const char *reading, sv_error *err);
+/* Writes back the counters and `complete`. In the same transaction as the rows that they count. */
+sv_status sv_ledger_update_source(sv_ledger *l, const sv_source *s, sv_error *err);
+/* Remembers another path, size and mtime of a source already in. */
+sv_status sv_ledger_touch_source(sv_ledger *l, int64_t source, const char *path, int64_t size, int64_t mtime_ns, sv_error *err);
+
+typedef enum sv_added { SV_ADDED, SV_ADDED_SAME, SV_ADDED_OTHER } sv_added;   /* new; id and text known; id known with another text */
+typedef struct sv_caption_row {
+    const char *id, *text;         /* valid UTF-8 without NUL */
+    size_t id_size, text_size;
+    int64_t source, line;          /* line: from 1; of arrays the index from 1 */
+    const char *origin, *license;  /* "" : not stated */
+} sv_caption_row;
+sv_status sv_ledger_add_caption(sv_ledger *l, const sv_caption_row *row, sv_added *what, int64_t *number, sv_error *err);
+sv_status sv_ledger_add_fault(sv_ledger *l, int64_t source, int64_t line, const char *reason, const char *detail, sv_error *err);
+sv_status sv_ledger_caption_count(sv_ledger *l, int64_t *count, sv_error *err);
+/* The number of the caption with this id, 0 if there is none. */
+sv_status sv_ledger_caption_number(sv_ledger *l, const char *id, int64_t *number, sv_error *err);
+
+/* Captions in number order, in pieces: `after` is the last number of the piece before (0 at first); count 0 at the end. */
+typedef struct sv_caption_item {
+    int64_t number;
+    const char *id, *text;
+    size_t size;                   /* of text */
+} sv_caption_item;
+typedef struct sv_caption_batch {  /* zero-initialise, reuse, sv_caption_batch_free */
+    sv_caption_item *items;
+    size_t count, capacity;
+    struct sv_arena_block *memory;
+} sv_caption_batch;
+void sv_caption_batch_free(sv_caption_batch *b);
+sv_status sv_ledger_read_captions(sv_ledger *l, int64_t after, size_t limit, sv_caption_batch *out, sv_error *err);
+
+/* ---- verdicts and the sample (verdicts.c) ---- */
+
+typedef struct sv_verdict {
+    int64_t number;
+    bool keep;
+    const char *rule;              /* the operator that rejected it; NULL if kept */
+    double value, min, max;        /* NaN: none */
+    int64_t duplicate_of;          /* -1: none */
+    const char *text;              /* the text after the mappers; NULL if they changed nothing */
+    size_t text_size;
+    const char *stats;             /* JSON object of the statistics; NULL if there are none */
+} sv_verdict;
+/* Adds a verdict. replace false: one that is already there stays (then nothing happens). */
+sv_status sv_ledger_add_verdict(sv_ledger *l, int64_t curate, const sv_verdict *v, bool replace, sv_error *err);
+sv_status sv_ledger_verdict_counts(sv_ledger *l, int64_t curate, int64_t *judged, int64_t *kept, sv_error *err);
+/* The highest number up to which every caption has a verdict. */
+sv_status sv_ledger_judged_up_to(sv_ledger *l, int64_t curate, int64_t *number, sv_error *err);
+/* Kept captions in number order (text: after the mappers), in pieces. */
+sv_status sv_ledger_read_kept(sv_ledger *l, int64_t curate, int64_t after, size_t limit, sv_caption_batch *out, sv_error *err);
+
+/* [own] Replaces the sample of a setup by these numbers (ascending). Nothing is written if they are there already. NULL: every kept caption. */
+sv_status sv_ledger_set_sample(sv_ledger *l, int64_t sample, int64_t curate, const int64_t *numbers, size_t n, sv_error *err);
+sv_status sv_ledger_sample_count(sv_ledger *l, int64_t sample, int64_t *count, sv_error *err);
+
+/* ---- candidates and scores (candidates.c) ---- */
+
+/* The setups that say which captions are to be drawn: the curation whose texts are used and the sample. */
+typedef struct sv_scope { int64_t curate, sample; } sv_scope;
+/* The current ones; SV_E_INPUT with a hint if the captions have not been curated yet. */
+sv_status sv_ledger_scope(sv_ledger *l, sv_scope *out, sv_error *err);
+
+typedef struct sv_have { int k; bool ok; } sv_have;   /* a candidate that is there; ok false: it failed */
+typedef struct sv_draw_item {
+    int64_t number;
+    const char *id, *text;         /* text after the mappers */
+    size_t size;                   /* of text */
+    const sv_have *have;           /* its candidates under the generate setup, by k */
+    size_t have_count, have_ok;
+} sv_draw_item;
+typedef struct sv_draw_batch {     /* zero-initialise, reuse, sv_draw_batch_free */
+    sv_draw_item *items;
+    size_t count, capacity;
+    struct sv_arena_block *memory;
+} sv_draw_batch;
+void sv_draw_batch_free(sv_draw_batch *b);
+/* The next captions of the sample, in number order after `after`, that still need candidates: fewer than `want` good ones, and fewer than
+ * want + retries in all. At most `limit`; count 0 at the end. The k to draw next is the lowest that is not in `have`. */
+sv_status sv_ledger_to_draw(sv_ledger *l, sv_scope scope, int64_t generate, int want, int retries, int64_t after, size_t limit,
+                            sv_draw_batch *out, sv_error *err);
+/* How many good candidates are still to be made if none fails: sum over the sample of max(0, want - good ones there), bounded as above. */
+sv_status sv_ledger_draw_count(sv_ledger *l, sv_scope scope, int64_t generate, int want, int retries, int64_t *count, sv_error *err);
+
+typedef struct sv_candidate {
+    int64_t number;
+    int k;
+    uint64_t seed;
+    bool ok;
+    const char *reason, *detail;   /* failed: a short stable word ("not_finite"), and what happened; NULL if ok */
+    const char *file;              /* relative to the run directory; NULL if failed */
+    int64_t bytes;
+    const char *sha256;            /* 64 hex digits; NULL if failed */
+    int width, height;
+    int64_t tokens_cut;            /* content tokens of the caption that did not fit the text encoders */
+} sv_candidate;
+sv_status sv_ledger_add_candidate(sv_ledger *l, int64_t generate, const sv_candidate *c, sv_error *err);
+/* value NaN or infinite is kept as "not finite": such a candidate is not eligible, and is not scored again. */
+sv_status sv_ledger_add_score(sv_ledger *l, int64_t score, int64_t generate, int64_t number, int k, double value, sv_error *err);
+/* Wall time that one candidate cost in a stage; the finish time is taken now. Kept apart: never in `stable`. */
+sv_status sv_ledger_add_timing(sv_ledger *l, sv_stage stage, int64_t number, int k, double seconds, sv_error *err);
+
+typedef struct sv_file_item {
+    int64_t number;
+    int k;
+    const char *id, *text;         /* of the caption; text after the mappers. sv_ledger_read_files leaves them NULL */
+    const char *file, *sha256;
+    int64_t bytes;
+    int width, height;
+    uint32_t missing;              /* bit i: no row under the i-th score setup asked for */
+} sv_file_item;
+typedef struct sv_file_batch {     /* zero-initialise, reuse, sv_file_batch_free */
+    sv_file_item *items;
+    size_t count, capacity;
+    struct sv_arena_block *memory;
+} sv_file_batch;
+void sv_file_batch_free(sv_file_batch *b);
+/* Good candidates of sampled captions that lack a row under any of n <= SV_MAX_SCORERS score setups, after (number, k), in order; first call
+ * with (0, 0) and k = -1. */
+sv_status sv_ledger_to_score(sv_ledger *l, sv_scope scope, int64_t generate, const int64_t *scores, size_t n, int64_t after_number, int after_k,
+                             size_t limit, sv_file_batch *out, sv_error *err);
+sv_status sv_ledger_score_count(sv_ledger *l, sv_scope scope, int64_t generate, const int64_t *scores, size_t n, int64_t *count, sv_error *err);
+/* Every good candidate of a generate setup with its file, in order, in pieces as above: for checks of the files. */
+sv_status sv_ledger_read_files(sv_ledger *l, int64_t generate, int64_t after_number, int after_k, size_t limit, sv_file_batch *out, sv_error *err);
+/* Forgets a candidate and its scores, because its file is gone or damaged: it is made again, with the same bytes, by the next generate.
+ * Picks that name it stay, since the same picture comes back. */
+sv_status sv_ledger_forget_candidate(sv_ledger *l, int64_t generate, int64_t number, int k, sv_error *err);
+
+/* ---- selections (selections.c) ---- */
+
+/* What select reads: one eligible-looking candidate with the values of the score setups asked for, in the order asked; NaN if the row says not
+ * finite. Candidates without a row under any of them are left out and counted in *unscored. Streams in (number, k) order; no memory grows. */
+typedef sv_status (*sv_scored_fn)(void *user, int64_t number, int k, const double *values, sv_error *err);
+sv_status sv_ledger_each_scored(sv_ledger *l, sv_scope scope, int64_t generate, const int64_t *scores, size_t n, sv_scored_fn fn, void *user,
+                                int64_t *unscored, sv_error *err);
+/* Values of one candidate under n score setups; NaN where there is none. */
+sv_status sv_ledger_scores_of(sv_ledger *l, int64_t generate, const int64_t *scores, size_t n, int64_t number, int k, double *values, sv_error *err);
+/* Caption id of a number into a buffer that grows: *id (malloc, reused), NUL-terminated. */
+sv_status sv_ledger_caption_id(sv_ledger *l, int64_t number, char **id, size_t *capacity, sv_error *err);
+
+typedef struct sv_selection {
+    int64_t id;
+    char hash[SV_SHA256_HEX];      /* over settings, setups and picks: equal hash, equal selection */
+    const char *settings;          /* canonical JSON */
+    int64_t generate;
+    sv_scope scope;
+    const char *by;                /* weighted | clip | ssim | random */
+    double weight_clip, weight_ssim;   /* with the scale of the CLIP term already in weight_clip */
+    double min_clip, min_ssim, min_weighted;   /* NaN: none */
+    int per_caption;
+    int64_t candidates;            /* good candidates with all scores */
+    int64_t eligible, captions;    /* of these past finiteness and min; captions with at least one of them */
+    int64_t asked, picked;         /* pairs wanted; pairs picked */
+    double cutoff;                 /* score of the last pick; NaN if none */
+} sv_selection;
+/* Means over the eligible candidates and over the picks, per scorer and for "weighted". */
+typedef struct sv_mean { char name[32]; double before, after; } sv_mean;
+
+/* [own] Writes a selection with its picks (in rank order, best first) and makes it the current one. If one with this hash is there, only makes
+ * it current and sets *is_new false. s->id comes back. */
+typedef struct sv_pick_row { int64_t number; int k; double score; } sv_pick_row;
+typedef sv_status (*sv_pick_source)(void *user, size_t rank, sv_pick_row *out, sv_error *err);   /* rank 0 … picked - 1 */
+sv_status sv_ledger_add_selection(sv_ledger *l, sv_selection *s, const int64_t *scores, size_t n, const sv_mean *means, size_t mean_count,
+                                  sv_pick_source picks, void *user, bool *is_new, sv_error *err);
+/* The current selection's id and hash; id 0 if nothing was selected yet. */
+sv_status sv_ledger_current_selection(sv_ledger *l, int64_t *id, char hash[SV_SHA256_HEX], int64_t *picked, sv_error *err);
+
+typedef struct sv_pick_score { const char *name; double value; } sv_pick_score;
+/* One picked pair with all that an exporter writes. */
+typedef struct sv_pick {
+    int64_t rank;                  /* from 1 */
+    int64_t number;
+    int k;
+    uint64_t seed;
+    const char *id;                /* caption id */
+    const char *text;              /* the caption as drawn (after the mappers) */
+    const char *original;          /* the caption as it came in */
+    const char *file, *sha256;     /* relative to the run directory */
+    int64_t bytes;
+    int width, height;
+    double score;                  /* the value it was ranked by */
+    const sv_pick_score *scores;   /* the selection's score setups by name */
+    size_t score_count;
+    const char *origin, *license;  /* "": not stated */
+} sv_pick;
+typedef sv_status (*sv_pick_fn)(void *user, const sv_pick *pick, sv_error *err);
+/* Picks of a selection, by rank, or by number and k (which is the order of the source files). Streams; fn must not change the ledger. A pick whose
+ * candidate has been forgotten and not been made again is SV_E_INPUT (generate first). */
+sv_status sv_ledger_each_pick(sv_ledger *l, int64_t selection, bool by_rank, sv_pick_fn fn, void *user, sv_error *err);
+
+/* Exports made: one row per path (relative to the run directory), replaced when written again. `digest`: SHA-256 over what was written. */
+typedef struct sv_export_row {
+    const char *path, *format, *options;   /* options: canonical JSON */
+    int64_t selection, pairs, bytes;
+    const char *digest;            /* 64 hex digits */
+} sv_export_row;
+sv_status sv_ledger_put_export(sv_ledger *l, const sv_export_row *row, sv_error *err);
+typedef sv_status (*sv_export_fn)(void *user, const sv_export_row *row, sv_error *err);
+sv_status sv_ledger_each_export(sv_ledger *l, sv_export_fn fn, void *user, sv_error *err);
+
+/* ---- questions (report.c) ---- */
+
+/* The funnel of the current setups. -1: that stage has not run. */
+typedef struct sv_funnel {
+    int64_t sources, rows, repeated, faults, captions;
+    int64_t judged, kept, sampled;
+    int64_t drawn, failed, drawn_captions;   /* candidates of the current generate setup; captions of the sample with a good one */
+    int64_t scored;                          /* good candidates of sampled captions with every current score */
+    int64_t eligible, eligible_captions, picked;
+} sv_funnel;
+sv_status sv_ledger_funnel(sv_ledger *l, sv_funnel *out, sv_error *err);
+
+/* Counts by reason, largest first, ties by name: of ingest faults, rejected captions by rule, failed candidates. */
+typedef enum sv_tally { SV_TALLY_FAULTS, SV_TALLY_RULES, SV_TALLY_FAILURES } sv_tally;
+typedef sv_status (*sv_tally_fn)(void *user, const char *name, int64_t count, sv_error *err);
+sv_status sv_ledger_tally(sv_ledger *l, sv_tally which, sv_tally_fn fn, void *user, sv_error *err);
+
+/* Speed of a stage over its last `last` candidates: how many, over how many seconds between first and last finish, when the last finished (Unix ms). */
+typedef struct sv_rate { int64_t count; double seconds, mean_cost; int64_t last_ms; } sv_rate;
+sv_status sv_ledger_rate(sv_ledger *l, sv_stage stage, int last, sv_rate *out, sv_error *err);
+
+/* The current selection in one JSON object ("settings", "eligible", "picked", "cutoff", "means" …), malloc; NULL text if there is none. */
+sv_status sv_ledger_selection_json(sv_ledger *l, char **json, sv_error *err);
+/* One caption's whole story as JSON (malloc): caption, source, verdict, candidates with scores, outcome and why (not) picked. k >= 0: only that
+ * candidate. SV_E_INPUT if there is no such caption or candidate. */
+sv_status sv_ledger_story(sv_ledger *l, int64_t number, int k, char **json, sv_error *err);
+
+#endif
