@@ -1,0 +1,78 @@
+#!/bin/sh
+# run.sh BUILD_DIR [unit] [cases] [e2e] - runs the tests of a finished build: what failed in full, a line a part, and at the end "N passed, N failed".
+# RESULTS=FILE: the two numbers are added to that file too (for .ci/run).
+set -eu
+cd "$(dirname "$0")/.."
+build=$1
+shift
+jobs=$(nproc)
+all_passed=0 all_failed=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+
+# A memory error ends the test; ONNX Runtime's own leaks at exit are not ours (tests/lsan.supp).
+export ASAN_OPTIONS="detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:allocator_may_return_null=1"
+export UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1"
+export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0"
+
+count() {   # count PART PASSED FAILED
+    printf '%-6s %s passed, %s failed\n' "$1:" "$2" "$3"
+    all_passed=$((all_passed + $2)) all_failed=$((all_failed + $3))
+}
+
+# The counts are those of the single tests, from cmocka's TAP output. A program that dies counts the tests that it did not report as failed.
+unit() {
+    names=$(cd "$build/tests" && find . -maxdepth 1 -type f -name 'test_*' -perm /100 | sed 's|^\./||' | sort)
+    [ -n "$names" ] || { echo "no unit tests in $build/tests: is cmocka there? (tools/setup.sh test)" >&2; count unit 0 1; return; }
+    # shellcheck disable=SC2086
+    printf '%s\n' $names | xargs -P "$jobs" -I{} sh -c \
+        'CMOCKA_MESSAGE_OUTPUT=TAP "$1/tests/$3" </dev/null >"$2/$3.out" 2>"$2/$3.err"; echo $? >"$2/$3.rc"' - "$build" "$work" {} || true
+    passed=0 failed=0
+    for name in $names; do
+        rc=$(cat "$work/$name.rc")
+        plan=$(cat "$work/$name.out" "$work/$name.err" | sed -n 's/^1\.\.\([0-9][0-9]*\).*/\1/p' | awk '{ n += $1 } END { print n + 0 }')
+        good=$(cat "$work/$name.out" "$work/$name.err" | grep -c '^ok ' || true)
+        bad=$((plan - good))
+        [ "$rc" = 0 ] || [ $bad -gt 0 ] || bad=1
+        [ "$plan" -gt 0 ] || bad=1
+        passed=$((passed + good)) failed=$((failed + bad))
+        [ $bad = 0 ] || { echo "FAILED $name (exit code $rc)"; grep -hv -E '^(ok |1\.\.)' "$work/$name.out" "$work/$name.err" | head -n 200 | sed 's/^/  /'; }
+    done
+    count unit $passed $failed
+}
+
+cases() {
+    if "$build/tests/run_cases" -j "$jobs" "$build" tests/cases/*.test >"$work/cases.out" 2>"$work/cases.err"; then :; fi
+    last=$(tail -n 1 "$work/cases.out")
+    cat "$work/cases.err"
+    case $last in
+    *' passed, '*' failed')
+        sed '$d' "$work/cases.out"
+        set -- $last
+        count cases "$1" "$3" ;;
+    *) cat "$work/cases.out"; count cases 0 1 ;;
+    esac
+}
+
+e2e() {
+    rc=0
+    SYNTHVLM="$PWD/$build/synthvlm" bats --tap tests/e2e >"$work/e2e.out" 2>&1 </dev/null || rc=$?
+    plan=$(sed -n 's/^1\.\.\([0-9]*\)$/\1/p' "$work/e2e.out")
+    passed=$(grep -c '^ok ' "$work/e2e.out" || true)
+    failed=$((${plan:-0} - passed))
+    [ $rc = 0 ] || [ $failed -gt 0 ] || failed=1
+    [ "${plan:-0}" -gt 0 ] || failed=1
+    [ $failed = 0 ] || grep -v -E '^(ok |1\.\.)' "$work/e2e.out"
+    count e2e "$passed" $failed
+}
+
+for part in "$@"; do
+    case $part in
+    unit | cases | e2e) $part ;;
+    *) echo "unknown part of the tests: $part" >&2; exit 2 ;;
+    esac
+done
+[ -z "${RESULTS:-}" ] || echo "$all_passed $all_failed" >>"$RESULTS"
+echo "$all_passed passed, $all_failed failed"
+[ $all_failed = 0 ] && [ $all_passed -gt 0 ]

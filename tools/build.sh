@@ -1,0 +1,37 @@
+#!/bin/sh
+# build.sh DIR JOBS [meson options…] - configures DIR when needed and builds it, saying little: what failed, in full.
+set -eu
+cd "$(dirname "$0")/.."
+dir=$1 jobs=$2
+shift 2
+
+# A directory configured with other options, or left half-configured, is made anew.
+wanted="${CC:-cc} ${PREFIX:-/usr/local} $*"
+if [ ! -e "$dir/build.ninja" ] || [ "$(cat "$dir/.configured" 2>/dev/null)" != "$wanted" ]; then
+    [ ! -e "$dir" ] || [ -e "$dir/meson-private" ] || { echo "build: $dir is there, but not a build directory" >&2; exit 2; }
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    log=$dir.log
+    if ! meson setup "$dir" --prefix "${PREFIX:-/usr/local}" "$@" >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -rf "$dir" "$log"
+        exit 2
+    fi
+    rm -f "$log"
+    echo "$wanted" >"$dir/.configured"
+    echo "build: compiling into $dir/"
+fi
+
+# Ninja's progress line on a terminal; elsewhere only what the compiler has to say.
+if [ -t 1 ]; then
+    NINJA_STATUS='[%f/%t] ' ninja -C "$dir" -j "$jobs"
+else
+    log=$(mktemp)
+    trap 'rm -f "$log"' EXIT
+    if ! ninja -C "$dir" -j "$jobs" >"$log" 2>&1; then
+        cat "$log" >&2
+        exit 2
+    fi
+    # Left over are the compiler's warnings; Meson's words when it configured anew are not for here.
+    sed -e '/^The Meson build system/,/^Found ninja/d' -e '/^ninja: /d' -e '/^\[[0-9]*\/[0-9]*\] /d' -e '/^Cleaning\.\.\. /d' "$log"
+fi
