@@ -6,7 +6,8 @@
 #include "synthvlm/recipe.h"
 #include "synthvlm/text.h"
 
-/* Each struct below is described by one sv_option table in recipe_tables.c; field names are the recipe's keys. */
+/* Each struct below is described by one sv_option table in recipe_tables.c; field names are the recipe's keys. Paths are resolved: from
+ * the file, relative to its directory; from --set, relative to the working directory. */
 
 typedef struct sv_source_settings {
     char *path;               /* "-": stdin */
@@ -19,7 +20,7 @@ typedef struct sv_captions_settings {
     sv_source_settings *sources;
     size_t source_count;
     int view;                 /* sv_view */
-    char *process;            /* JSON list for sv_process_open */
+    char *process;            /* JSON list for sv_process_open, "[]" if there is none; files in it are resolved */
     int64_t sample;           /* INT64_MIN: all */
 } sv_captions_settings;
 
@@ -65,13 +66,13 @@ typedef struct sv_select_settings {
 } sv_select_settings;
 
 typedef struct sv_export_settings {
-    int format;               /* index into the exporter table */
-    char *options;            /* JSON object for that exporter */
+    int format;               /* index into sv_export_formats */
+    char *options;            /* JSON object for that exporter, defaults written out */
 } sv_export_settings;
 
 struct sv_recipe {
     char *path, *dir;         /* the file, and what its paths are relative to */
-    char *name;
+    char *name;               /* the file's name without its ending, unless given */
     int64_t seed;
     sv_captions_settings captions;
     sv_generate_settings generate;
@@ -80,5 +81,45 @@ struct sv_recipe {
     sv_export_settings *exports;
     size_t export_count;
 };
+
+/* ---- the shape of a recipe: a tree of sections, each an option table plus nested sections. The reader, the checker, the written copy,
+ * `synthvlm help recipe` and the docs all walk this tree. ---- */
+
+typedef enum sv_section_kind { SV_SECTION_MAP = 1, SV_SECTION_LIST, SV_SECTION_EXPORTS } sv_section_kind;
+
+typedef struct sv_section {
+    const char *key;                     /* "generate"; "" for the whole recipe */
+    sv_section_kind kind;
+    const sv_option *options;            /* of the map, or of one item of the list; NULL: none */
+    size_t offset;                       /* of the struct in the parent's struct; lists: of the pointer to the items */
+    size_t count_offset, item_size;      /* lists: of their number in the parent's struct, and bytes of one item */
+    const struct sv_section *children;   /* nested sections, ends with {0}; NULL: none */
+    const char *help;
+} sv_section;
+
+extern const sv_section sv_recipe_section;
+
+/* What a recipe must know of an export format. The formats themselves live above, in stages/export, which fills in this table. */
+typedef struct sv_export_format {
+    const char *name, *help;
+    const sv_option *options;            /* without the key `format` */
+    size_t size;                         /* of the struct that the options describe */
+} sv_export_format;
+extern const sv_export_format *const sv_export_formats[];   /* ends with NULL */
+
+/* Reads a recipe from memory: `name` stands for the file in errors, `dir` is what paths are relative to. */
+sv_status sv_recipe_read(sv_recipe **out, const char *text, size_t size, const char *name, const char *dir, const char *const *sets, size_t n, sv_error *err);
+
+/* ---- between the files of src/recipe ---- */
+
+/* Checks what one key alone cannot tell (recipe_check.c). On failure err->what is the key's path, as in "score.ssim.low". */
+sv_status sv_recipe_check(const sv_recipe *r, sv_error *err);
+
+/* recipe_process.c: the process list as JSON text. `node` is the list in the recipe (NULL: an empty list), checked only as far as needed to find the
+ * parameters that name files; those are made relative to the working directory or absolute (dir: the recipe's). *out is malloc. */
+struct sv_yaml;
+sv_status sv_recipe_process_resolve(const struct sv_yaml *node, const char *dir, char **out, sv_error *err);
+/* Adds the list under "process", with every default written out and files relative to dir. The list has passed sv_process_open. */
+sv_status sv_recipe_process_write(const char *process, const char *dir, yyjson_mut_doc *doc, yyjson_mut_val *object, sv_error *err);
 
 #endif

@@ -1,0 +1,138 @@
+/* recipe_check.c - what takes more than one key, or another part's table, to check. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "recipe/recipe.h"
+#include "synthvlm/diffusion.h"
+#include "synthvlm/score.h"
+
+static sv_status check_name(const sv_recipe *r, sv_error *err) {
+    size_t n = strlen(r->name);
+    bool good = n > 0 && n <= 100 && r->name[0] != '.';
+    for (size_t i = 0; i < n; i++) good = good && r->name[i] != '/' && r->name[i] != '\\' && (unsigned char)r->name[i] >= 0x20 && r->name[i] != 0x7F;
+    if (good) return SV_OK;
+    return sv_fail(err, SV_E_RECIPE, "name", "must be 1 to 100 bytes of one line, without / and \\, not beginning with a dot");
+}
+
+static sv_status check_sources(const sv_recipe *r, sv_error *err) {
+    size_t streams = 0;
+    char path[64];
+    for (size_t i = 0; i < r->captions.source_count; i++) {
+        const sv_source_settings *s = &r->captions.sources[i];
+        bool is_stream = strcmp(s->path, "-") == 0;
+        snprintf(path, sizeof path, "captions.sources[%zu].path", i);
+        if (!*s->path) return sv_fail(err, SV_E_RECIPE, path, "must not be empty");
+        if (is_stream && ++streams > 1) return sv_fail(err, SV_E_RECIPE, path, "standard input can be read only once");
+    }
+    return SV_OK;
+}
+
+/* sv_process_open names "process[3].alphanumeric_filter.min_ratio"; here that becomes a path of the recipe. */
+static sv_status check_process(const sv_recipe *r, sv_error *err) {
+    sv_process *p = NULL;
+    sv_status st = sv_process_open(&p, r->captions.process, (sv_view)r->captions.view, NULL, err);
+    sv_process_close(&p);
+    if (st == SV_OK || st == SV_E_MEMORY || !err) return st;
+    const char *bracket = strchr(err->what, '[');
+    char text[sizeof err->what];
+    if (bracket) {
+        snprintf(text, sizeof text, "%s", bracket);
+        snprintf(err->what, sizeof err->what, "captions.process%.200s", text);
+    } else {
+        sv_error cause = *err;
+        sv_fail(err, st, "captions.process", "%.300s: %.600s", cause.what, cause.why);
+        if (cause.hint[0]) sv_hint(err, st, "%s", cause.hint);
+    }
+    err->status = SV_E_RECIPE;
+    return SV_E_RECIPE;
+}
+
+static sv_status no_such(const char *path, const char *what, const char *name, const char *const *names, size_t n, sv_error *err) {
+    sv_buf all = {0};
+    const char *nearest = sv_nearest(name, names, n);
+    for (size_t i = 0; i < n; i++) sv_buf_printf(&all, "%s%s", i ? ", " : "", names[i]);
+    sv_fail(err, SV_E_RECIPE, path, "there is no %s \"%.80s\"", what, name);
+    if (nearest) sv_hint(err, SV_E_RECIPE, "did you mean \"%s\"? Known: %s", nearest, all.data ? all.data : "");
+    else sv_hint(err, SV_E_RECIPE, "known: %s", all.data ? all.data : "none");
+    sv_buf_free(&all);
+    return SV_E_RECIPE;
+}
+
+static sv_status check_scheduler_name(const char *path, const char *name, sv_error *err) {
+    if (sv_scheduler_find(name)) return SV_OK;
+    const char *names[64];
+    size_t n = 0;
+    for (size_t i = 0; i < sv_scheduler_count() && n < 64; i++) names[n++] = sv_scheduler_at(i)->name;
+    return no_such(path, "scheduler", name, names, n, err);
+}
+
+/* The keys of a scheduler object are checked against the model's config when the model is opened; here only the class. */
+static sv_status check_scheduler(const char *json, sv_error *err) {
+    if (!json) return SV_OK;
+    yyjson_doc *doc = yyjson_read(json, strlen(json), YYJSON_READ_ALLOW_INF_AND_NAN);
+    if (!doc) return sv_fail_memory(err, "generate.scheduler", 0);
+    yyjson_val *v = yyjson_doc_get_root(doc), *name = yyjson_obj_get(v, "_class_name");
+    sv_status st = SV_OK;
+    if (yyjson_is_str(v)) {
+        st = check_scheduler_name("generate.scheduler", yyjson_get_str(v), err);
+    } else if (!yyjson_is_obj(v)) {
+        st = sv_fail(err, SV_E_RECIPE, "generate.scheduler", "must be a class name, a map of config keys, or null");
+    } else if (name) {
+        if (yyjson_is_str(name)) st = check_scheduler_name("generate.scheduler._class_name", yyjson_get_str(name), err);
+        else st = sv_fail(err, SV_E_RECIPE, "generate.scheduler._class_name", "must be a class name");
+    }
+    yyjson_doc_free(doc);
+    return st;
+}
+
+static sv_status check_generate(const sv_recipe *r, sv_error *err) {
+    const sv_generate_settings *g = &r->generate;
+    if (!*g->model) return sv_fail(err, SV_E_RECIPE, "generate.model", "must not be empty");
+    if (!strstr(g->prompt, "{caption}")) {
+        sv_status st = sv_fail(err, SV_E_RECIPE, "generate.prompt", "must hold {caption}, where the caption goes");
+        return sv_hint(err, st, "for example  prompt: \"a photo of {caption}\"");
+    }
+    return check_scheduler(g->scheduler, err);
+}
+
+static sv_status check_score(const sv_recipe *r, sv_error *err) {
+    const sv_score_settings *s = &r->score;
+    if (!sv_clip_flavour_find(s->clip.flavour)) {
+        const char *names[32];
+        size_t n = 0;
+        for (size_t i = 0; i < sv_clip_flavour_count() && n < 32; i++) names[n++] = sv_clip_flavour_at(i)->name;
+        return no_such("score.clip.flavour", "flavour", s->clip.flavour, names, n, err);
+    }
+    if (s->ssim.low > s->ssim.base) {
+        return sv_fail(err, SV_E_RECIPE, "score.ssim.low", "must not be above base, which is %lld", (long long)s->ssim.base);
+    }
+    if (s->pillow == 12) return sv_fail(err, SV_E_RECIPE, "score.pillow", "must be 13 or 11");
+    return SV_OK;
+}
+
+static sv_status check_select(const sv_recipe *r, sv_error *err) {
+    enum { BY_WEIGHTED, BY_CLIP };
+    const sv_select_settings *s = &r->select;
+    bool has_clip = r->score.clip.model != NULL, weighs_clip = r->score.weights.clip != 0;
+    if (!isnan(s->keep) && s->count != INT64_MIN) {
+        return sv_hint(err, sv_fail(err, SV_E_RECIPE, "select.count", "keep is given too"), "one of the two: a share of the captions, or a number of pairs");
+    }
+    if (s->keep == 0) return sv_fail(err, SV_E_RECIPE, "select.keep", "must be above 0");
+    if (has_clip) return SV_OK;
+    const char *hint = "set score.clip.model to a CLIP directory, or do without CLIPScore: score: {weights: {clip: 0}}";
+    if (s->by == BY_CLIP) return sv_hint(err, sv_fail(err, SV_E_RECIPE, "score.clip.model", "is missing, but select.by is clip"), "%s", hint);
+    if (!isnan(s->min.clip)) return sv_hint(err, sv_fail(err, SV_E_RECIPE, "score.clip.model", "is missing, but select.min.clip is set"), "%s", hint);
+    bool weighted = s->by == BY_WEIGHTED || !isnan(s->min.weighted);
+    if (weighted && weighs_clip) return sv_hint(err, sv_fail(err, SV_E_RECIPE, "score.clip.model", "is missing, but the weighted score needs it"), "%s", hint);
+    return SV_OK;
+}
+
+sv_status sv_recipe_check(const sv_recipe *r, sv_error *err) {
+    SV_TRY(check_name(r, err));
+    SV_TRY(check_sources(r, err));
+    SV_TRY(check_process(r, err));
+    SV_TRY(check_generate(r, err));
+    SV_TRY(check_score(r, err));
+    return check_select(r, err);
+}

@@ -1,0 +1,132 @@
+/* recipe_tables.c - every key of a recipe: its type, default, range and meaning. */
+#include "recipe/recipe.h"
+
+#define AT(type, field) offsetof(type, field)
+#define ANY_POSITIVE 9.3e18   /* no upper limit but the type's own */
+
+/* A key that a later version will have: refused as not available, rather than as unknown. */
+#define LATER(key) {key, SV_OPT_JSON, .fallback = "null", .nullable = true, .later = true}
+
+static const sv_option recipe_options[] = {
+    {"name", SV_OPT_STRING, AT(sv_recipe, name), "null", .nullable = true,
+     .help = "what the dataset is called; null: the recipe file's name"},
+    {"seed", SV_OPT_INT, AT(sv_recipe, seed), "0", .min = 0, .max = ANY_POSITIVE,
+     .help = "every random choice of the run follows from it"},
+    {0}};
+
+#define SOURCE(f) AT(sv_source_settings, f)
+static const sv_option source_options[] = {
+    {"path", SV_OPT_PATH, SOURCE(path), NULL, .help = "a file, also .gz or .zst; \"-\" is standard input"},
+    {"format", SV_OPT_CHOICE, SOURCE(format), "auto", .choices = "auto|jsonl|json|txt|csv|tsv|llava|coco", .help = "auto: by the file's name and content"},
+    {"text", SV_OPT_STRING, SOURCE(text), "caption", .help = "field or column that holds the caption"},
+    {"id", SV_OPT_STRING, SOURCE(id), "id", .nullable = true, .help = "field or column that holds the id; a row without one is named by its text's hash"},
+    {"source", SV_OPT_STRING, SOURCE(source), "null", .nullable = true, .help = "where the captions are from, said of every row that does not say so itself"},
+    {"license", SV_OPT_STRING, SOURCE(license), "null", .nullable = true, .help = "their licence, likewise"},
+    LATER("image"), LATER("images"),
+    {0}};
+
+#define CAPTIONS(f) AT(sv_captions_settings, f)
+static const sv_option captions_options[] = {
+    {"view", SV_OPT_CHOICE, CAPTIONS(view), "bare", .choices = "bare|llava|data-juicer",
+     .help = "the text that filters see: the caption, or wrapped as the published thresholds expect it"},
+    {"process", SV_OPT_JSON, CAPTIONS(process), "null", .nullable = true, .help = "Data-Juicer's list of mappers, filters and deduplicators, in order"},
+    {"sample", SV_OPT_INT, CAPTIONS(sample), "null", .nullable = true, .min = 1, .max = ANY_POSITIVE, .help = "draw images for at most so many kept captions, chosen by seed"},
+    LATER("judge"), LATER("balance"), LATER("decontaminate"),
+    {0}};
+
+#define IMAGE(f) AT(sv_image_settings, f)
+static const sv_option image_options[] = {
+    {"format", SV_OPT_CHOICE, IMAGE(format), "jpeg", .choices = "jpeg|png|webp", .help = "file format of the images"},
+    {"quality", SV_OPT_INT, IMAGE(quality), "95", .min = 1, .max = 100, .help = "of jpeg and webp; 100 is lossless for webp"},
+    {0}};
+
+#define ENGINE(f) AT(sv_engine_settings, f)
+static const sv_option engine_options[] = {
+    {"provider", SV_OPT_STRING, ENGINE(provider), "cpu", .help = "execution provider of ONNX Runtime"},
+    {"threads_per_image", SV_OPT_AUTO_INT, ENGINE(threads_per_image), "auto", .min = 1, .max = 1024, .help = "threads inside one call of the model"},
+    {"workers", SV_OPT_AUTO_INT, ENGINE(workers), "auto", .min = 1, .max = 1024, .help = "images drawn at the same time; changes no byte of the result"},
+    {"batch", SV_OPT_AUTO_INT, ENGINE(batch), "auto", .min = 1, .max = 1024, .help = "images per call of the model"},
+    {0}};
+
+#define GENERATE(f) AT(sv_generate_settings, f)
+static const sv_option generate_options[] = {
+    {"model", SV_OPT_PATH, GENERATE(model), NULL, .help = "a directory in diffusers layout with ONNX parts"},
+    {"prompt", SV_OPT_STRING, GENERATE(prompt), "{caption}", .help = "what the model is told; {caption} stands for the caption"},
+    {"negative", SV_OPT_STRING, GENERATE(negative), "null", .nullable = true, .help = "negative prompt; null: none, which is not the same as \"\" for every model"},
+    {"candidates", SV_OPT_INT, GENERATE(candidates), "4", .min = 1, .max = 1000, .help = "images drawn per caption"},
+    {"retries", SV_OPT_INT, GENERATE(retries), "2", .min = 0, .max = 1000, .help = "more seeds for a caption whose candidates failed"},
+    {"size", SV_OPT_SIZE, GENERATE(size), "null", .nullable = true, .help = "of the images; null: the model's own"},
+    {"steps", SV_OPT_INT, GENERATE(steps), "50", .min = 1, .max = 1000, .help = "denoising steps"},
+    {"guidance", SV_OPT_REAL, GENERATE(guidance), "7.5", .min = 0, .max = 1000, .help = "classifier-free guidance; 1 or less: none"},
+    {"guidance_rescale", SV_OPT_REAL, GENERATE(guidance_rescale), "0", .min = 0, .max = 1, .help = "share of rescaled guidance, for models with zero terminal SNR"},
+    {"eta", SV_OPT_REAL, GENERATE(eta), "0", .min = 0, .max = 1, .help = "noise added by the DDIM scheduler"},
+    {"scheduler", SV_OPT_JSON, GENERATE(scheduler), "null", .nullable = true,
+     .help = "a class name or short name, or a map of keys laid over the model's config; null: the model's own"},
+    {"long_captions", SV_OPT_CHOICE, GENERATE(long_captions), "cut", .choices = "cut|refuse", .help = "prompts longer than the text encoder takes: cut and recorded, or not drawn"},
+    LATER("refiner"), LATER("server"), LATER("source"), LATER("clip_skip"), LATER("guidance_interval"), LATER("prune"), LATER("metadata"),
+    {0}};
+static const sv_section generate_sections[] = {
+    {"image", SV_SECTION_MAP, image_options, GENERATE(image), .help = "image files"},
+    {"engine", SV_SECTION_MAP, engine_options, GENERATE(engine), .help = "how the model is run; auto is measured once and written down"},
+    {0}};
+
+#define CLIP(f) AT(sv_clip_settings, f)
+static const sv_option clip_options[] = {
+    {"model", SV_OPT_PATH, CLIP(model), "null", .nullable = true, .help = "a CLIP directory in transformers layout with ONNX parts; null: no CLIPScore"},
+    {"flavour", SV_OPT_STRING, CLIP(flavour), "synthvlm", .help = "whose CLIPScore: sets prefix, clean-up, preprocessing and scale"},
+    {"prefix", SV_OPT_STRING, CLIP(prefix), "null", .nullable = true, .help = "put before every caption; null: the flavour's"},
+    LATER("keep"), LATER("window"),
+    {0}};
+#define SSIM(f) AT(sv_ssim_settings, f)
+static const sv_option ssim_options[] = {
+    {"base", SV_OPT_INT, SSIM(base), "768", .min = 7, .max = 8192, .help = "side in pixels at which images are compared"},
+    {"low", SV_OPT_INT, SSIM(low), "336", .min = 1, .max = 8192, .help = "side to which one of the two is reduced before"},
+    {0}};
+#define WEIGHT(f) AT(sv_weight_settings, f)
+static const sv_option weight_options[] = {
+    {"clip", SV_OPT_REAL, WEIGHT(clip), "1.0", .min = 0, .max = 1e6, .help = "weight of CLIPScore"},
+    {"ssim", SV_OPT_REAL, WEIGHT(ssim), "0.5", .min = 0, .max = 1e6, .help = "weight of SSIMScore"},
+    {"scale", SV_OPT_CHOICE, WEIGHT(scale), "raw", .choices = "raw|2.5", .help = "the CLIP term is the cosine, or 2.5 times it"},
+    {0}};
+#define SCORE(f) AT(sv_score_settings, f)
+static const sv_option score_options[] = {
+    {"pillow", SV_OPT_INT, SCORE(pillow), "13", .min = 11, .max = 13, .help = "resize as Pillow 13 or, with 11, as Pillow 11 and older"},
+    LATER("held_out"), LATER("gates"), LATER("judge_image"), LATER("itm"),
+    {0}};
+static const sv_section score_sections[] = {
+    {"clip", SV_SECTION_MAP, clip_options, SCORE(clip), .help = "how well image and caption agree"},
+    {"ssim", SV_SECTION_MAP, ssim_options, SCORE(ssim), .help = "how much of an image survives reduction"},
+    {"weights", SV_SECTION_MAP, weight_options, SCORE(weights), .help = "the weighted score"},
+    {0}};
+
+#define MIN(f) AT(sv_min_settings, f)
+static const sv_option min_options[] = {
+    {"clip", SV_OPT_REAL, MIN(clip), "null", .nullable = true, .min = -1, .max = 1, .help = "least raw cosine"},
+    {"ssim", SV_OPT_REAL, MIN(ssim), "null", .nullable = true, .min = -1, .max = 1, .help = "least SSIMScore"},
+    {"weighted", SV_OPT_REAL, MIN(weighted), "null", .nullable = true, .min = -1e9, .max = 1e9, .help = "least weighted score"},
+    {0}};
+#define SELECT(f) AT(sv_select_settings, f)
+static const sv_option select_options[] = {
+    {"by", SV_OPT_CHOICE, SELECT(by), "weighted", .choices = "weighted|clip|ssim|random", .help = "the score that ranks"},
+    {"per_caption", SV_OPT_INT, SELECT(per_caption), "1", .min = 1, .max = 1000, .help = "best so many candidates of each caption"},
+    {"keep", SV_OPT_REAL, SELECT(keep), "null", .nullable = true, .min = 0, .max = 1, .help = "top share of the captions, as 10% or 0.1"},
+    {"count", SV_OPT_INT, SELECT(count), "null", .nullable = true, .min = 1, .max = ANY_POSITIVE, .help = "exactly so many pairs, instead of keep"},
+    LATER("quotas"), LATER("include"), LATER("exclude"), LATER("dedup"),
+    {0}};
+static const sv_section select_sections[] = {
+    {"min", SV_SECTION_MAP, min_options, SELECT(min), .help = "candidates below are not eligible"},
+    {0}};
+
+static const sv_section captions_sections[] = {
+    {"sources", SV_SECTION_LIST, source_options, CAPTIONS(sources), CAPTIONS(source_count), sizeof(sv_source_settings), .help = "the files with captions"},
+    {0}};
+
+static const sv_section recipe_sections[] = {
+    {"captions", SV_SECTION_MAP, captions_options, AT(sv_recipe, captions), .children = captions_sections, .help = "where captions come from and which are kept"},
+    {"generate", SV_SECTION_MAP, generate_options, AT(sv_recipe, generate), .children = generate_sections, .help = "how images are drawn"},
+    {"score", SV_SECTION_MAP, score_options, AT(sv_recipe, score), .children = score_sections, .help = "how candidates are scored"},
+    {"select", SV_SECTION_MAP, select_options, AT(sv_recipe, select), .children = select_sections, .help = "which candidates become pairs of the dataset"},
+    {"export", SV_SECTION_EXPORTS, NULL, AT(sv_recipe, exports), AT(sv_recipe, export_count), sizeof(sv_export_settings), .help = "formats in which the dataset is written"},
+    {0}};
+
+const sv_section sv_recipe_section = {"", SV_SECTION_MAP, recipe_options, 0, .children = recipe_sections, .help = ""};
