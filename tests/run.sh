@@ -25,7 +25,7 @@ count() {   # count PART PASSED FAILED
 unit() {
     names=$(cd "$build/tests" && find . -maxdepth 1 -type f -name 'test_*' -perm /100 | sed 's|^\./||' | sort)
     [ -n "$names" ] || { echo "no unit tests in $build/tests: is cmocka there? (tools/setup.sh test)" >&2; count unit 0 1; return; }
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2086,SC2016
     printf '%s\n' $names | xargs -P "$jobs" -I{} sh -c \
         'CMOCKA_MESSAGE_OUTPUT=TAP "$1/tests/$3" </dev/null >"$2/$3.out" 2>"$2/$3.err"; echo $? >"$2/$3.rc"' - "$build" "$work" {} || true
     passed=0 failed=0
@@ -49,8 +49,8 @@ cases() {
     case $last in
     *' passed, '*' failed')
         sed '$d' "$work/cases.out"
-        set -- $last
-        count cases "$1" "$3" ;;
+        failed=${last#* passed, }
+        count cases "${last%% *}" "${failed%% *}" ;;
     *) cat "$work/cases.out"; count cases 0 1 ;;
     esac
 }

@@ -7,6 +7,7 @@ shift 2
 
 # A directory configured with other options, or left half-configured, is made anew.
 wanted="${CC:-cc} ${PREFIX:-/usr/local} $*"
+cmocka=$(pkg-config --modversion cmocka 2>/dev/null || echo none)    # comes with `make test`: then the unit tests are added
 if [ ! -e "$dir/build.ninja" ] || [ "$(cat "$dir/.configured" 2>/dev/null)" != "$wanted" ]; then
     [ ! -e "$dir" ] || [ -e "$dir/meson-private" ] || { echo "build: $dir is there, but not a build directory" >&2; exit 2; }
     rm -rf "$dir"
@@ -19,7 +20,13 @@ if [ ! -e "$dir/build.ninja" ] || [ "$(cat "$dir/.configured" 2>/dev/null)" != "
     fi
     rm -f "$log"
     echo "$wanted" >"$dir/.configured"
+    echo "$cmocka" >"$dir/.cmocka"
     echo "build: compiling into $dir/"
+fi
+
+if [ "$(cat "$dir/.cmocka" 2>/dev/null)" != "$cmocka" ]; then
+    meson setup --reconfigure "$dir" >/dev/null
+    echo "$cmocka" >"$dir/.cmocka"
 fi
 
 # Ninja's progress line on a terminal; elsewhere only what the compiler has to say.

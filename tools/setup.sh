@@ -26,6 +26,7 @@ group=${1:-build}
 command -v dpkg-query >/dev/null 2>&1 || die "this script knows Debian and its kin only. Install the libraries that meson.build names by" \
     "other means (docs/BUILDING.md), then run make with SYNTHVLM_SKIP_SETUP=1"
 ID='' VERSION_ID='' VERSION_CODENAME=''
+# shellcheck disable=SC1091
 [ ! -r /etc/os-release ] || . /etc/os-release
 old_debian=no
 if [ "$ID" = debian ] && [ -n "$VERSION_ID" ]; then
@@ -231,12 +232,13 @@ PY
 done <"$tmp/pins"
 cp -a "$tmp/root/usr/include" "$tmp/new/include"
 cp -a "$tmp"/root/usr/lib/*/libyyjson.so* "$tmp/new/lib/"
-[ -e "$tmp/new/include/onnxruntime/onnxruntime_c_api.h" ] && [ -e "$tmp/new/include/yyjson.h" ] && [ -e "$tmp/new/lib/libyyjson.so" ] ||
-    die "the packages do not hold the files expected of them"
+for f in include/onnxruntime/onnxruntime_c_api.h include/yyjson.h lib/libyyjson.so lib/libonnxruntime.so.1; do
+    [ -e "$tmp/new/$f" ] || die "the downloaded packages do not hold $f"
+done
 
 # Into place: without a stamp while it lasts, so that an interruption here is mended by the next call.
 rm -f "$deps/stamp"
-rm -rf "$deps/include" "$deps/lib"
+rm -rf "${deps:?}/include" "${deps:?}/lib"
 mv "$tmp/new/include" "$tmp/new/lib" "$deps/"
 stamp_text >"$tmp/stamp"
 mv "$tmp/stamp" "$deps/stamp"
