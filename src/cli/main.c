@@ -6,10 +6,12 @@
 
 #include "args.h"
 
+extern const sv_command sv_cmd_caption_stats;
 extern const sv_command sv_cmd_help;
 
 /* One line per command; the order is that of `synthvlm help`. */
 const sv_command *const sv_commands[] = {
+    &sv_cmd_caption_stats,
     &sv_cmd_help,
     NULL,
 };

@@ -1,0 +1,93 @@
+/* op_length.c - text_length_filter, words_num_filter, average_line_length_filter and maximum_line_length_filter. */
+#include "text/op.h"
+#include "text/unicode.h"
+
+typedef struct sv_length {
+    sv_range range;
+} sv_length;
+
+static const sv_option length_options[] = {SV_RANGE_OPTIONS(sv_length, "min_len", "10", "max_len", "null"), {0}};
+
+static sv_status length_measure(const void *state, sv_scan *s, double *value, sv_error *err) {
+    sv_scan_counts(s);
+    *value = s->length;
+    return SV_OK;
+}
+
+const sv_op sv_op_text_length = {.info = {"text_length_filter", SV_OP_FILTER, "text_len", "number of characters (code points)"},
+                                 .integer = true, .options = length_options, .size = sizeof(sv_length), .measure = length_measure};
+
+typedef struct sv_words_num {
+    sv_range range;
+    char *lang;
+    bool tokenization;
+} sv_words_num;
+
+static const sv_option words_options[] = {
+    {"lang", SV_OPT_STRING, offsetof(sv_words_num, lang), "en", .help = "language; matters to tokenization only"},
+    {"tokenization", SV_OPT_BOOL, offsetof(sv_words_num, tokenization), "false", .help = "SentencePiece pieces instead of words (not available)"},
+    SV_RANGE_OPTIONS(sv_words_num, "min_num", "10", "max_num", "null"),
+    {0}};
+
+static sv_status words_open(void *state, const char *where, sv_error *err) {
+    const sv_words_num *w = state;
+    return sv_refuse_tokenization(w->tokenization, where, "a SentencePiece model of the language", err);
+}
+
+static sv_status words_measure(const void *state, sv_scan *s, double *value, sv_error *err) {
+    *value = sv_scan_word_number(s);
+    return SV_OK;
+}
+
+const sv_op sv_op_words_num = {.info = {"words_num_filter", SV_OP_FILTER, "num_words", "number of words that are more than special characters"},
+                               .integer = true, .options = words_options, .size = sizeof(sv_words_num), .open = words_open, .measure = words_measure};
+
+/* Lines as str.splitlines sees them: no empty line after a final break, CR LF is one break. */
+static void measure_lines(const sv_scan *s, uint32_t *lines, uint32_t *longest) {
+    uint32_t n = 0, max = 0, length = 0;
+    const char *p = s->text, *end = p + s->size;
+    bool open = false;
+    while (p < end) {
+        uint32_t c = sv_next_char(&p);
+        if (!sv_char_is(c, SV_CH_LINE_BREAK)) {
+            length++;
+            open = true;
+            continue;
+        }
+        if (c == '\r' && p < end && *p == '\n') p++;
+        if (length > max) max = length;
+        n++;
+        length = 0;
+        open = false;
+    }
+    if (open) {
+        if (length > max) max = length;
+        n++;
+    }
+    *lines = n;
+    *longest = max;
+}
+
+/* All characters, line breaks included, per line. */
+static sv_status average_measure(const void *state, sv_scan *s, double *value, sv_error *err) {
+    uint32_t lines, longest;
+    sv_scan_counts(s);
+    measure_lines(s, &lines, &longest);
+    *value = lines ? (double)s->length / lines : 0.0;
+    return SV_OK;
+}
+
+const sv_op sv_op_average_line_length = {
+    .info = {"average_line_length_filter", SV_OP_FILTER, "avg_line_length", "characters per line, line breaks counted"},
+    .options = length_options, .size = sizeof(sv_length), .measure = average_measure};
+
+static sv_status maximum_measure(const void *state, sv_scan *s, double *value, sv_error *err) {
+    uint32_t lines, longest;
+    measure_lines(s, &lines, &longest);
+    *value = longest;
+    return SV_OK;
+}
+
+const sv_op sv_op_maximum_line_length = {
+    .info = {"maximum_line_length_filter", SV_OP_FILTER, "max_line_length", "characters of the longest line"},
+    .integer = true, .options = length_options, .size = sizeof(sv_length), .measure = maximum_measure};

@@ -1,0 +1,196 @@
+/* process_run.c - judging captions. The list falls into runs of mappers and filters, which look at one caption at a time and go on all
+ * threads, and deduplicators between them, which see the captions in order. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/thread.h"
+#include "base/utf8.h"
+#include "text/process.h"
+#include "text/view.h"
+
+enum { CAPTIONS_PER_TURN = 256, CHUNK_BYTES = 1 << 18 };
+
+void sv_worker_free(sv_worker *w) {
+    sv_scan_free(&w->scan);
+    while (w->chunks) {
+        sv_chunk *next = w->chunks->next;
+        free(w->chunks);
+        w->chunks = next;
+    }
+}
+
+static sv_status keep_text(sv_worker *w, sv_row *row, sv_error *err) {
+    size_t size = w->scan.size;
+    sv_chunk *c = w->chunks;
+    if (!c || c->size - c->used < size) {
+        size_t room = size > CHUNK_BYTES ? size : CHUNK_BYTES;
+        c = malloc(sizeof *c + room);
+        if (!c) return sv_fail_memory(err, "process", room);
+        *c = (sv_chunk){.next = w->chunks, .size = room};
+        w->chunks = c;
+    }
+    if (size) memcpy(c->data + c->used, w->scan.text, size);
+    row->text = c->data + c->used;
+    row->size = size;
+    row->changed = true;
+    c->used += size;
+    return SV_OK;
+}
+
+/* What one call hands to its threads: steps [begin, end), and the deduplicator after them, if it wants keys. */
+typedef struct sv_turn {
+    sv_process *p;
+    const sv_caption_in *in;
+    sv_caption_out *out;
+    size_t begin, end;
+    const sv_step *keys;
+} sv_turn;
+
+static void reject(sv_caption_out *out, sv_row *row, const sv_step *step) {
+    row->alive = false;
+    out->keep = false;
+    out->op = step->list_index;
+    out->rule = step->in.op->info.name;
+}
+
+/* Runs one caption through the turn's steps. */
+static sv_status judge(const sv_turn *t, sv_worker *w, size_t i, sv_error *err) {
+    sv_process *p = t->p;
+    sv_row *row = &p->rows[i];
+    double *stats = p->stats + i * p->stat_count;
+    if (row->changed) sv_scan_set(&w->scan, row->text, row->size);
+    else SV_TRY(sv_view_set(p->view, &w->scan, row->text, row->size, err));
+    for (size_t k = t->begin; k < t->end; k++) {
+        const sv_step *step = &p->steps[k];
+        if (step->in.op->map) {
+            SV_TRY(step->in.op->map(step->in.state, &w->scan, err));
+            continue;
+        }
+        double *value = &stats[step->stat];
+        if (step->measures) SV_TRY(step->in.op->measure(step->in.state, &w->scan, value, err));
+        const sv_range *range = step->in.state;
+        if (sv_range_keeps(range, *value)) continue;
+        reject(&t->out[i], row, step);
+        t->out[i].value = *value;
+        t->out[i].min = range->min;
+        t->out[i].max = range->max;
+        break;
+    }
+    if (row->alive && t->keys) SV_TRY(t->keys->in.op->dedup->key(t->keys->in.state, &w->scan, p->keys + i * p->key_size, err));
+    return w->scan.changed ? keep_text(w, row, err) : SV_OK;
+}
+
+static sv_status judge_range(void *user, unsigned thread, size_t begin, size_t end, sv_error *err) {
+    const sv_turn *t = user;
+    for (size_t i = begin; i < end; i++)
+        if (t->p->rows[i].alive) SV_TRY(judge(t, &t->p->workers[thread], i, err));
+    return SV_OK;
+}
+
+/* One thread, in order. In the learning pass of a deduplicator that must see the whole pool every caption ends here. */
+static sv_status look_for_duplicates(sv_turn *t, sv_step *step, bool learning, size_t n, sv_error *err) {
+    sv_process *p = t->p;
+    const sv_dedup *d = step->in.op->dedup;
+    for (size_t i = 0; i < n; i++) {
+        if (!p->rows[i].alive) continue;
+        int64_t duplicate_of = -1;
+        if (learning || !d->recall) SV_TRY(d->learn(step->in.state, p->keys + i * p->key_size, t->in[i].number, &duplicate_of, err));
+        else SV_TRY(d->recall(step->in.state, step->recalled++, t->in[i].number, &duplicate_of, err));
+        if (learning) {
+            p->rows[i].alive = false;
+            continue;
+        }
+        if (duplicate_of < 0) continue;
+        reject(&t->out[i], &p->rows[i], step);
+        t->out[i].duplicate_of = duplicate_of;
+    }
+    return SV_OK;
+}
+
+static sv_status make_room(sv_process *p, size_t n, unsigned threads, sv_error *err) {
+    if (n > p->row_capacity) {
+        free(p->rows);
+        free(p->stats);
+        free(p->keys);
+        p->row_capacity = 0;
+        p->rows = malloc(n * sizeof *p->rows);
+        p->stats = malloc((n * p->stat_count + 1) * sizeof *p->stats);
+        p->keys = malloc(n * p->key_size + 1);
+        if (!p->rows || !p->stats || !p->keys) return sv_fail_memory(err, "process", n * (sizeof *p->rows + p->stat_count * sizeof *p->stats + p->key_size));
+        p->row_capacity = n;
+    }
+    if (threads > p->worker_count) {
+        sv_worker *workers = realloc(p->workers, threads * sizeof *workers);
+        if (!workers) return sv_fail_memory(err, "process", threads * sizeof *workers);
+        memset(workers + p->worker_count, 0, (threads - p->worker_count) * sizeof *workers);
+        p->workers = workers;
+        p->worker_count = threads;
+    }
+    for (unsigned i = 0; i < p->worker_count; i++) {
+        sv_chunk *first = p->workers[i].chunks;
+        while (first && first->next) {
+            sv_chunk *next = first->next;
+            free(first);
+            first = next;
+        }
+        if (first) first->used = 0;
+        p->workers[i].chunks = first;
+    }
+    return SV_OK;
+}
+
+static sv_status begin_rows(sv_process *p, const sv_caption_in *in, size_t n, sv_caption_out *out, sv_error *err) {
+    for (size_t i = 0; i < n; i++) {
+        if (in[i].size > SV_TEXT_MAX / 2 || sv_utf8_valid(in[i].text, in[i].size) != in[i].size)
+            return sv_fail(err, SV_E_INPUT, "caption", "number %llu is not valid UTF-8 or longer than 1 GiB", (unsigned long long)in[i].number);
+        p->rows[i] = (sv_row){.alive = true, .text = in[i].text, .size = in[i].size};
+        out[i] = (sv_caption_out){.keep = true, .op = -1, .value = NAN, .min = NAN, .max = NAN, .duplicate_of = -1, .stats = p->stats + i * p->stat_count};
+    }
+    for (size_t i = 0; i < n * p->stat_count; i++) p->stats[i] = NAN;
+    return SV_OK;
+}
+
+sv_status sv_process_run(sv_process *p, const sv_caption_in *in, size_t n, unsigned threads, sv_caption_out *out, sv_error *err) {
+    if (p->pass >= p->passes) return sv_fail(err, SV_E_USAGE, "process", "captions were given after the last pass had ended");
+    if (n == 0) return SV_OK;
+    if (threads == 0) threads = sv_cpu_count();
+    SV_TRY(make_room(p, n, threads, err));
+    SV_TRY(begin_rows(p, in, n, out, err));
+    sv_turn t = {.p = p, .in = in, .out = out};
+    int whole_pool = 0;                          /* deduplicators passed that see the whole pool: the k-th learns in pass k */
+    while (t.begin < p->step_count) {
+        t.end = t.begin;
+        while (t.end < p->step_count && !p->steps[t.end].in.op->dedup) t.end++;
+        sv_step *dedup = t.end < p->step_count ? &p->steps[t.end] : NULL;
+        bool learning = false;
+        if (dedup && dedup->in.op->dedup->recall) learning = whole_pool++ == p->pass;
+        t.keys = dedup && (learning || !dedup->in.op->dedup->recall) ? dedup : NULL;
+        SV_TRY(sv_parallel(threads, n, CAPTIONS_PER_TURN, judge_range, &t, err));
+        if (!dedup) break;
+        SV_TRY(look_for_duplicates(&t, dedup, learning, n, err));
+        if (learning) break;
+        t.begin = t.end + 1;
+    }
+    for (size_t i = 0; i < n; i++) {
+        out[i].text = p->rows[i].text;
+        out[i].size = p->rows[i].size;
+        if (p->rows[i].changed) sv_view_unwrap(p->view, &out[i].text, &out[i].size);
+    }
+    return SV_OK;
+}
+
+sv_status sv_process_end_pass(sv_process *p, sv_error *err) {
+    if (p->pass >= p->passes) return sv_fail(err, SV_E_USAGE, "process", "the last pass had ended");
+    int whole_pool = 0;
+    for (size_t i = 0; i < p->step_count; i++) {
+        sv_step *step = &p->steps[i];
+        const sv_dedup *d = step->in.op->dedup;
+        if (!d) continue;
+        step->recalled = 0;
+        if (!d->recall) d->restart(step->in.state);
+        else if (whole_pool++ == p->pass) SV_TRY(d->settle(step->in.state, err));
+    }
+    p->pass++;
+    return SV_OK;
+}
