@@ -91,6 +91,7 @@ const char *sv_pipeline_family(const sv_pipeline *p);            /* "Stable Diff
 const char *sv_pipeline_scheduler_config(const sv_pipeline *p);  /* text of scheduler_config.json */
 int sv_pipeline_multiple(const sv_pipeline *p);                  /* image sides must be multiples of this */
 void sv_pipeline_default_size(const sv_pipeline *p, int *width, int *height);
+void sv_pipeline_defaults(const sv_pipeline *p, int *steps, double *guidance);   /* of a call, as diffusers has them for the family */
 /* SHA-256 (hex) over the sorted (relative path, SHA-256) of the files used; cached beside nothing: computed at first call. */
 sv_status sv_pipeline_hash(sv_pipeline *p, char out[65], sv_error *err);
 

@@ -1,0 +1,41 @@
+/* family.h - the kinds of text-to-image models: one row per _class_name of model_index.json.
+ *
+ * Families differ in what they are made of, how a text becomes numbers, and which further inputs the denoiser has. The loop over timesteps,
+ * guidance, decoding and everything around them is shared (painter.c).
+ */
+#ifndef SV_DIFFUSION_FAMILY_H
+#define SV_DIFFUSION_FAMILY_H
+
+#include "diffusion/model_dir.h"
+#include "synthvlm/diffusion.h"
+
+struct sv_painter;
+
+#define SV_BIT(x) (1u << (x))
+
+typedef struct sv_family {
+    const char *class_name;      /* diffusers' pipeline class */
+    const char *help;            /* one line */
+    unsigned parts;              /* bits of sv_part that must be there unless switched off in model_index.json */
+    unsigned tokenizers;         /* bits, likewise */
+    const char *denoiser;        /* its folder: "unet" or "transformer" */
+    int steps;                   /* diffusers' defaults of a call */
+    double guidance;
+    /* "Stable Diffusion 1.x": the name for people, from what the configs say. */
+    const char *(*name)(const sv_model_dir *m);
+    /* Makes a condition of a text; text NULL: what diffusers takes for a missing prompt. */
+    sv_status (*encode)(sv_pipeline *p, const char *text, sv_condition *out, sv_error *err);
+    /* Binds the denoiser's inputs beside sample and timestep. */
+    sv_status (*bind)(struct sv_painter *w, sv_error *err);
+    /* Writes one condition into `rows` rows of those inputs, from row `first` on. */
+    sv_status (*fill)(struct sv_painter *w, const sv_condition *c, size_t first, size_t rows, sv_error *err);
+} sv_family;
+
+size_t sv_family_count(void);
+const sv_family *sv_family_at(size_t i);
+const sv_family *sv_family_find(const char *class_name);
+
+/* One file each. */
+extern const sv_family sv_family_sd;
+
+#endif

@@ -1,0 +1,187 @@
+/* graph_file.c - a walk over the protobuf of an .onnx file (onnx.proto3, IR version 3 and later) that looks at tensors only.
+ *
+ * ModelProto.graph = 7; GraphProto.node = 1, .initializer = 5; NodeProto.attribute = 5; AttributeProto.t = 5, .g = 6;
+ * TensorProto.dims = 1, .data_type = 2, .external_data = 13 (key = 1, value = 2). The file is mapped, and weights are stepped over.
+ */
+#include "infer/graph_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/str.h"
+
+#define MAX_DEPTH 16             /* graphs within graphs */
+
+typedef struct bytes {
+    const uint8_t *at, *end;
+} bytes;
+
+typedef struct field {
+    uint32_t number;
+    uint64_t value;              /* wire type 0 */
+    bytes data;                  /* wire type 2 */
+    int wire;
+} field;
+
+static bool read_varint(bytes *b, uint64_t *v) {
+    *v = 0;
+    for (int shift = 0; shift < 64 && b->at < b->end; shift += 7) {
+        uint8_t c = *b->at++;
+        *v |= (uint64_t)(c & 0x7f) << shift;
+        if (!(c & 0x80)) return true;
+    }
+    return false;
+}
+
+/* The next field of a message; false at its end, or (with *bad set) where the bytes make no sense. */
+static bool next_field(bytes *b, field *f, bool *bad) {
+    uint64_t key, n;
+    if (b->at == b->end) return false;
+    *f = (field){0};
+    *bad = true;
+    if (!read_varint(b, &key)) return false;
+    f->number = (uint32_t)(key >> 3);
+    f->wire = (int)(key & 7);
+    switch (f->wire) {
+    case 0:
+        if (!read_varint(b, &f->value)) return false;
+        break;
+    case 1:
+    case 5:
+        n = f->wire == 1 ? 8 : 4;
+        if ((uint64_t)(b->end - b->at) < n) return false;
+        b->at += n;
+        break;
+    case 2:
+        if (!read_varint(b, &n) || (uint64_t)(b->end - b->at) < n) return false;
+        f->data = (bytes){b->at, b->at + n};
+        b->at += n;
+        break;
+    default: return false;
+    }
+    *bad = false;
+    return true;
+}
+
+/* Bytes of one value of a TensorProto.DataType; 0 where it is not a plain number. */
+static unsigned type_bytes(uint64_t type) {
+    static const uint8_t size[] = {0, 4, 1, 1, 2, 2, 4, 8, 0, 1, 2, 8, 4, 8, 8, 16, 2, 1, 1, 1, 1};
+    return type < sizeof size ? size[type] : 0;
+}
+
+static bool add_external(sv_graph_file *g, bytes name) {
+    size_t n = (size_t)(name.end - name.at);
+    for (size_t i = 0; i < g->external_count; i++)
+        if (strlen(g->externals[i]) == n && memcmp(g->externals[i], name.at, n) == 0) return true;
+    char **more = realloc(g->externals, (g->external_count + 1) * sizeof *more);
+    if (!more) return false;
+    g->externals = more;
+    char *copy = sv_strndup((const char *)name.at, n);
+    if (!copy) return false;
+    g->externals[g->external_count++] = copy;
+    return true;
+}
+
+static bool walk_tensor(sv_graph_file *g, bytes b) {
+    uint64_t values = 1, type = 0, v;
+    bool bad = false;
+    field f;
+    while (next_field(&b, &f, &bad)) {
+        if (f.number == 1 && f.wire == 0) {
+            values *= f.value;
+        } else if (f.number == 1 && f.wire == 2) {           /* packed */
+            while (f.data.at < f.data.end) {
+                if (!read_varint(&f.data, &v)) return false;
+                values *= v;
+            }
+        } else if (f.number == 2 && f.wire == 0) {
+            type = f.value;
+        } else if (f.number == 13 && f.wire == 2) {
+            field e;
+            bytes entry = f.data, key = {0}, value = {0};
+            while (next_field(&entry, &e, &bad)) {
+                if (e.number == 1) key = e.data;
+                if (e.number == 2) value = e.data;
+            }
+            if (key.at && key.end - key.at == 8 && memcmp(key.at, "location", 8) == 0 && value.at && !add_external(g, value)) return false;
+        }
+    }
+    const uint64_t half = 10, bfloat = 16;
+    unsigned size = type_bytes(type);
+    g->weights += values;
+    g->weight_bytes += values * size;
+    g->float_bytes += values * (type == half || type == bfloat ? 4 : size);
+    g->half |= type == half || type == bfloat;
+    return !bad;
+}
+
+static bool walk_graph(sv_graph_file *g, bytes b, int depth) {
+    bool bad = false;
+    field f, a, t;
+    if (depth > MAX_DEPTH) return false;
+    while (next_field(&b, &f, &bad)) {
+        if (f.number == 5 && f.wire == 2 && !walk_tensor(g, f.data)) return false;
+        if (f.number != 1 || f.wire != 2) continue;
+        bytes node = f.data;
+        while (next_field(&node, &a, &bad)) {
+            if (a.number != 5 || a.wire != 2) continue;
+            bytes attribute = a.data;
+            while (next_field(&attribute, &t, &bad)) {
+                if (t.wire != 2) continue;
+                if (t.number == 5 && !walk_tensor(g, t.data)) return false;
+                if (t.number == 6 && !walk_graph(g, t.data, depth + 1)) return false;
+            }
+        }
+    }
+    return !bad;
+}
+
+static bool walk_model(sv_graph_file *g, bytes b) {
+    bool bad = false, found = false;
+    field f;
+    while (next_field(&b, &f, &bad)) {
+        if (f.number != 7 || f.wire != 2) continue;
+        if (!walk_graph(g, f.data, 0)) return false;
+        found = true;
+    }
+    return found && !bad;
+}
+
+sv_status sv_graph_file_read(const char *path, sv_graph_file *out, sv_error *err) {
+    *out = (sv_graph_file){0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        if (errno == ENOENT) return sv_fail(err, SV_E_MODEL, path, "no such file");
+        return sv_fail_errno(err, path, "cannot open");
+    }
+    struct stat info;
+    if (fstat(fd, &info) != 0) {
+        sv_status st = sv_fail_errno(err, path, "cannot read");
+        close(fd);
+        return st;
+    }
+    out->size = (uint64_t)info.st_size;
+    if (out->size == 0) {
+        close(fd);
+        return sv_fail(err, SV_E_MODEL, path, "is empty");
+    }
+    void *map = mmap(NULL, (size_t)out->size, PROT_READ, MAP_PRIVATE, fd, 0);
+    close(fd);
+    if (map == MAP_FAILED) return sv_fail_errno(err, path, "cannot map");
+    bool ok = walk_model(out, (bytes){map, (const uint8_t *)map + out->size});
+    munmap(map, (size_t)out->size);
+    if (ok) return SV_OK;
+    sv_fail(err, SV_E_MODEL, path, "is not an ONNX graph, or is cut short");
+    return sv_hint(err, SV_E_MODEL, "a file of a few hundred bytes is a Git LFS pointer: fetch the real one; otherwise copy or export it again");
+}
+
+void sv_graph_file_free(sv_graph_file *g) {
+    for (size_t i = 0; i < g->external_count; i++) free(g->externals[i]);
+    free(g->externals);
+    *g = (sv_graph_file){0};
+}
