@@ -1,8 +1,10 @@
 /* recipe.c - reading a recipe: YAML and --set values to the checked struct, every error with its place. */
 #include "recipe/recipe.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "recipe/yaml.h"
@@ -18,9 +20,9 @@ typedef struct loader {
 
 /* ---- places ---- */
 
-/* Turns err->what from a key's path ("generate.steps") into "file:line:column: generate.steps" or "--set generate.steps". A key that is not there is
- * placed where the deepest level above it begins. */
-static void add_place(const loader *l, sv_error *err) {
+/* Turns err->what from a key's path ("generate.steps") into "file:line:column: generate.steps" or "--set generate.steps". The place is the
+ * value's (the key's for maps, lists, and where at_key says so); a key that is not there is placed where the deepest level above it begins. */
+static void place(const loader *l, bool at_key, sv_error *err) {
     char path[sizeof err->what];
     snprintf(path, sizeof path, "%s", err->what);
     const sv_yaml_item *item;
@@ -29,10 +31,12 @@ static void add_place(const loader *l, sv_error *err) {
     int line = node->line, column = node->column;
     bool value = whole && (node->kind != SV_YAML_NULL || !node->text || *node->text);   /* an empty value has no place of its own */
     bool scalar = node->kind != SV_YAML_MAP && node->kind != SV_YAML_LIST;
-    if (item && item->line && !(value && scalar)) line = item->line, column = item->column;
+    if (item && item->line && (at_key || !(value && scalar))) line = item->line, column = item->column;
     if (node->from_set) snprintf(err->what, sizeof err->what, "--set %.300s", path);
     else snprintf(err->what, sizeof err->what, "%.120s:%d:%d: %.160s", l->name, line, column, path);
 }
+
+static void add_place(const loader *l, sv_error *err) { place(l, false, err); }
 
 static sv_status fail_key(const loader *l, const char *path, sv_error *err, const char *why, const char *hint) {
     sv_fail(err, SV_E_RECIPE, path, "%s", why);
@@ -66,9 +70,11 @@ static sv_status unknown_key(const loader *l, const sv_section *s, const char *p
     if (nearest) sv_buf_printf(&hint, "did you mean \"%s\"? ", nearest);
     sv_buf_puts(&hint, nearest ? "Known here: " : "known here: ");
     for (size_t i = 0; i < n; i++) sv_buf_printf(&hint, "%s%s", i ? ", " : "", names[i]);
-    sv_status st = fail_key(l, path, err, "unknown key", hint.failed ? NULL : hint.data);
+    sv_fail(err, SV_E_RECIPE, path, "unknown key");
+    if (!hint.failed) sv_hint(err, SV_E_RECIPE, "%s", hint.data);
     sv_buf_free(&hint);
-    return st;
+    place(l, true, err);
+    return SV_E_RECIPE;
 }
 
 /* "10%" where a number is meant: the number that is written with its decimal point two places to the left. */
@@ -120,6 +126,8 @@ static void add_type_hint(const sv_section *s, const sv_yaml *map, sv_error *err
     bool wants_number = o->type == SV_OPT_INT || o->type == SV_OPT_REAL || o->type == SV_OPT_BOOL || o->type == SV_OPT_AUTO_INT;
     if (wants_text && (y->kind == SV_YAML_INT || y->kind == SV_YAML_REAL || y->kind == SV_YAML_BOOL))
         sv_hint(err, err->status, "in quotes it is text: %s: \"%.80s\"", key, y->text ? y->text : "");
+    else if (wants_text && y->kind == SV_YAML_MAP)
+        sv_hint(err, err->status, "a brace begins a map: text that has one goes in quotes, as in %s: \"{caption}\"", key);
     else if (wants_number && y->kind == SV_YAML_TEXT && y->quoted)
         sv_hint(err, err->status, "what stands in quotes is text: leave the quotes out");
 }
@@ -404,6 +412,7 @@ sv_status sv_recipe_load(sv_recipe **out, const char *path, const char *const *s
     if (sv_is_dir(path)) {
         return sv_hint(err, sv_fail(err, SV_E_RECIPE, path, "is a directory, not a recipe"), "the recipe of a run directory is its recipe.yaml");
     }
+    if (access(path, F_OK) != 0 && errno == ENOENT) return sv_fail(err, SV_E_RECIPE, path, "there is no such file");
     char *text = NULL, *dir = NULL;
     size_t size = 0;
     sv_status st = sv_file_read(path, MAX_RECIPE_BYTES, &text, &size, err);

@@ -103,7 +103,7 @@ static const sv_section score_sections[] = {
 static const sv_option min_options[] = {
     {"clip", SV_OPT_REAL, MIN(clip), "null", .nullable = true, .min = -1, .max = 1, .help = "least raw cosine"},
     {"ssim", SV_OPT_REAL, MIN(ssim), "null", .nullable = true, .min = -1, .max = 1, .help = "least SSIMScore"},
-    {"weighted", SV_OPT_REAL, MIN(weighted), "null", .nullable = true, .min = -1e9, .max = 1e9, .help = "least weighted score"},
+    {"weighted", SV_OPT_REAL, MIN(weighted), "null", .nullable = true, .help = "least weighted score"},
     {0}};
 #define SELECT(f) AT(sv_select_settings, f)
 static const sv_option select_options[] = {

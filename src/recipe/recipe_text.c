@@ -27,36 +27,40 @@ static sv_status write_exports(const sv_recipe *r, yyjson_mut_doc *doc, yyjson_m
     return done ? SV_OK : sv_fail_memory(err, "export", 0);
 }
 
-static sv_status write_section(const sv_section *s, const sv_recipe *r, const void *parent, const char *dir, yyjson_mut_doc *doc, yyjson_mut_val *object, sv_error *err) {
-    const char *in = (const char *)parent + s->offset;
-    if (s->options && !sv_options_write(s->options, in, dir, doc, object)) return sv_fail_memory(err, s->key, 0);
-    for (const sv_section *c = s->children; c && c->key; c++) {
-        if (c->kind == SV_SECTION_EXPORTS) {
-            SV_TRY(write_exports(r, doc, object, err));
-            continue;
-        }
-        yyjson_mut_val *child = c->kind == SV_SECTION_MAP ? yyjson_mut_obj(doc) : yyjson_mut_arr(doc);
-        if (!child || !yyjson_mut_obj_add(object, yyjson_mut_str(doc, c->key), child)) return sv_fail_memory(err, c->key, 0);
-        if (c->kind == SV_SECTION_MAP) {
-            SV_TRY(write_section(c, r, in, dir, doc, child, err));
-            continue;
-        }
-        const char *items = *(char *const *)(in + c->offset);
-        size_t n = *(const size_t *)(in + c->count_offset);
-        for (size_t i = 0; i < n; i++) {
-            yyjson_mut_val *item = yyjson_mut_arr_add_obj(doc, child);
-            if (!item || !sv_options_write(c->options, items + i * c->item_size, dir, doc, item)) return sv_fail_memory(err, c->key, 0);
-        }
+static sv_status write_list(const sv_section *s, const char *parent, const char *dir, yyjson_mut_doc *doc, yyjson_mut_val *object, sv_error *err) {
+    const char *items = *(char *const *)(parent + s->offset);
+    size_t n = *(const size_t *)(parent + s->count_offset);
+    yyjson_mut_val *list = yyjson_mut_arr(doc);
+    if (!list || !yyjson_mut_obj_add(object, yyjson_mut_str(doc, s->key), list)) return sv_fail_memory(err, s->key, 0);
+    for (size_t i = 0; i < n; i++) {
+        yyjson_mut_val *item = yyjson_mut_arr_add_obj(doc, list);
+        if (!item || !sv_options_write(s->options, items + i * s->item_size, dir, doc, item)) return sv_fail_memory(err, s->key, 0);
     }
     return SV_OK;
 }
 
-/* The recipe as a JSON document with every default. */
+/* Lists first: a recipe begins with its sources. */
+static sv_status write_section(const sv_section *s, const sv_recipe *r, const void *parent, const char *dir, yyjson_mut_doc *doc, yyjson_mut_val *object, sv_error *err) {
+    const char *in = (const char *)parent + s->offset;
+    for (const sv_section *c = s->children; c && c->key; c++)
+        if (c->kind == SV_SECTION_LIST) SV_TRY(write_list(c, in, dir, doc, object, err));
+    if (s->options && !sv_options_write(s->options, in, dir, doc, object)) return sv_fail_memory(err, s->key, 0);
+    for (const sv_section *c = s->children; c && c->key; c++) {
+        if (c->kind == SV_SECTION_EXPORTS) SV_TRY(write_exports(r, doc, object, err));
+        if (c->kind != SV_SECTION_MAP) continue;
+        yyjson_mut_val *child = yyjson_mut_obj(doc);
+        if (!child || !yyjson_mut_obj_add(object, yyjson_mut_str(doc, c->key), child)) return sv_fail_memory(err, c->key, 0);
+        SV_TRY(write_section(c, r, in, dir, doc, child, err));
+    }
+    return SV_OK;
+}
+
+/* The recipe as a JSON document with every default. dir NULL: paths, and the parameters of operators, stay as they were given. */
 static sv_status recipe_json(const sv_recipe *r, const char *dir, yyjson_doc **out, sv_error *err) {
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *root = doc ? yyjson_mut_obj(doc) : NULL;
     sv_status st = root ? write_section(&sv_recipe_section, r, r, dir, doc, root, err) : sv_fail_memory(err, "recipe", 0);
-    if (st == SV_OK) st = sv_recipe_process_write(r->captions.process, dir, doc, yyjson_mut_obj_get(root, "captions"), err);
+    if (st == SV_OK && dir) st = sv_recipe_process_write(r->captions.process, dir, doc, yyjson_mut_obj_get(root, "captions"), err);
     if (st == SV_OK) {
         yyjson_mut_doc_set_root(doc, root);
         *out = yyjson_mut_doc_imut_copy(doc, NULL);
@@ -184,7 +188,30 @@ static void help_exports(sv_buf *b, yyjson_val *list) {
     }
 }
 
+static void help_list(sv_buf *b, const sv_section *s, yyjson_val *list, int indent) {
+    const char *lead = "- ";
+    for (const sv_option *o = s->options; o->name; o++) {
+        if (o->later) continue;
+        help_option(b, o, yyjson_obj_get(yyjson_arr_get_first(list), o->name), indent, lead);
+        lead = "  ";
+    }
+}
+
+static void help_title(sv_buf *b, const sv_section *s, int indent) {
+    if (indent == 0) sv_buf_putc(b, '\n');
+    size_t start = b->size;
+    indent_by(b, indent);
+    sv_buf_printf(b, "%s:", s->key);
+    pad_to(b, start, COMMENT_COLUMN);
+    sv_buf_printf(b, "  # %s\n", s->help);
+}
+
 static void help_section(sv_buf *b, const sv_section *s, yyjson_val *object, int indent) {
+    for (const sv_section *c = s->children; c && c->key; c++) {
+        if (c->kind != SV_SECTION_LIST) continue;
+        help_title(b, c, indent);
+        help_list(b, c, yyjson_obj_get(object, c->key), indent + 2);
+    }
     for (const sv_option *o = s->options; o && o->name; o++) {
         if (o->later) continue;
         yyjson_val *value = yyjson_obj_get(object, o->name);
@@ -196,25 +223,10 @@ static void help_section(sv_buf *b, const sv_section *s, yyjson_val *object, int
         }
     }
     for (const sv_section *c = s->children; c && c->key; c++) {
-        yyjson_val *value = yyjson_obj_get(object, c->key);
-        size_t start = b->size;
-        if (indent == 0) sv_buf_putc(b, '\n'), start++;
-        indent_by(b, indent);
-        sv_buf_printf(b, "%s:", c->key);
-        pad_to(b, start, COMMENT_COLUMN);
-        sv_buf_printf(b, "  # %s\n", c->help);
-        if (c->kind == SV_SECTION_MAP) {
-            help_section(b, c, value, indent + 2);
-        } else if (c->kind == SV_SECTION_EXPORTS) {
-            help_exports(b, value);
-        } else {
-            bool first = true;
-            for (const sv_option *o = c->options; o->name; o++) {
-                if (o->later) continue;
-                help_option(b, o, yyjson_obj_get(yyjson_arr_get_first(value), o->name), indent + 2, first ? "- " : "  ");
-                first = false;
-            }
-        }
+        if (c->kind == SV_SECTION_LIST) continue;
+        help_title(b, c, indent);
+        if (c->kind == SV_SECTION_MAP) help_section(b, c, yyjson_obj_get(object, c->key), indent + 2);
+        else help_exports(b, yyjson_obj_get(object, c->key));
     }
 }
 

@@ -20,6 +20,7 @@ typedef struct anchor {
 
 typedef struct parse_state {
     struct fy_parser *parser;
+    struct fy_diag *diag;
     const char *name;
     bool from_set;
     size_t nodes;
@@ -272,10 +273,9 @@ static sv_status read_tag(parse_state *p, struct fy_token *token, int line, int 
 
 static sv_status next_event(parse_state *p, struct fy_event **out) {
     *out = fy_parser_parse(p->parser);
-    struct fy_diag *diag = fy_parser_get_diag(p->parser);
-    if (!fy_parser_get_stream_error(p->parser) && !(diag && fy_diag_got_error(diag))) return SV_OK;
+    if (!fy_parser_get_stream_error(p->parser) && !fy_diag_got_error(p->diag)) return SV_OK;
     void *walk = NULL;
-    struct fy_diag_error *e = diag ? fy_diag_errors_iterate(diag, &walk) : NULL;
+    struct fy_diag_error *e = fy_diag_errors_iterate(p->diag, &walk);
     if (*out) fy_parser_event_free(p->parser, *out);
     *out = NULL;
     if (!e) return fail_at(p, 1, 1, "not YAML");
@@ -375,7 +375,9 @@ static sv_status check_bytes(parse_state *p, const char *text, size_t size) {
         column = text[i] == '\n' ? 1 : column + (((unsigned char)text[i] & 0xC0) != 0x80);
         line += text[i] == '\n';
     }
-    return sv_hint(p->err, fail_at(p, line, column, "not valid UTF-8 text"), "save the file as UTF-8");
+    if (at < good) return fail_at(p, line, column, "not text: holds a NUL byte");
+    sv_status st = fail_at(p, line, column, "not valid UTF-8 text");
+    return p->from_set ? st : sv_hint(p->err, st, "save the file as UTF-8");
 }
 
 static sv_status read_document(parse_state *p, sv_yaml **out) {
@@ -411,15 +413,15 @@ sv_status sv_yaml_parse(sv_yaml **out, const char *text, size_t size, const char
     fy_diag_cfg_default(&diag_cfg);
     diag_cfg.fp = NULL;
     diag_cfg.output_fn = NULL;
-    struct fy_diag *diag = fy_diag_create(&diag_cfg);
-    if (!diag) return memory(&p);
-    fy_diag_set_collect_errors(diag, true);
-    struct fy_parse_cfg cfg = {.search_path = "", .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE, .diag = diag};
+    p.diag = fy_diag_create(&diag_cfg);
+    if (!p.diag) return memory(&p);
+    fy_diag_set_collect_errors(p.diag, true);
+    struct fy_parse_cfg cfg = {.search_path = "", .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE, .diag = p.diag};
     p.parser = fy_parser_create(&cfg);
     sv_status st = !p.parser || fy_parser_set_string(p.parser, text, size) ? memory(&p) : read_document(&p, out);
     if (st != SV_OK) sv_yaml_free(out);
     if (p.parser) fy_parser_destroy(p.parser);
-    fy_diag_destroy(diag);
+    fy_diag_destroy(p.diag);
     for (size_t i = 0; i < p.anchor_count; i++) free(p.anchors[i].name);
     free(p.anchors);
     return st;

@@ -79,7 +79,7 @@ static bool append(sv_yaml *y, const char *key, sv_yaml *node) {
 /* The slot that a part names in y, made (as null) where it may be; NULL with err set if it may not. */
 static sv_yaml_item *make_step(sv_yaml *y, const char *part, const char *what, sv_error *err) {
     if (y->kind == SV_YAML_NULL) {   /* "generate:" with nothing below it, or a level just made */
-        y->kind = SV_YAML_MAP;
+        y->kind = part_index(part) == 0 ? SV_YAML_LIST : SV_YAML_MAP;
         free(y->text);
         y->text = NULL;
     }
@@ -91,8 +91,8 @@ static sv_yaml_item *make_step(sv_yaml *y, const char *part, const char *what, s
         return NULL;
     }
     if (y->kind != SV_YAML_LIST && y->kind != SV_YAML_MAP) {
-        sv_fail(err, SV_E_RECIPE, what, "there is nothing below \"%s\" to set: the recipe has %s there", y->text ? y->text : "", sv_yaml_kind_text(y));
-        sv_hint(err, SV_E_RECIPE, "set the whole value, for example --set '%s={…}'", "key");
+        sv_fail(err, SV_E_RECIPE, what, "the recipe has %s where \"%s\" would have to be a key of a map", sv_yaml_kind_text(y), part);
+        sv_hint(err, SV_E_RECIPE, "set the whole value to a map instead: --set 'KEY={%s: VALUE}'", part);
         return NULL;
     }
     sv_yaml *fresh = calloc(1, sizeof *fresh);
