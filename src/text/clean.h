@@ -19,9 +19,6 @@ sv_status sv_html_unescape(const char *in, size_t n, sv_buf *out, sv_error *err)
 /* Unicode normalisation form C. */
 sv_status sv_nfc(const char *in, size_t n, sv_buf *out, sv_error *err);
 
-/* Python's str.lower: full lower-casing with the final-sigma rule. */
-sv_status sv_lower(const char *in, size_t n, sv_buf *out, sv_error *err);
-
 /* What openai/CLIP does to a text before it splits it: fix_text, html.unescape twice, white space to single spaces, no space at either
  * end, lower case. */
 sv_status sv_clean_openai(const char *in, size_t n, sv_buf *out, sv_error *err);
