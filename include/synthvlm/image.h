@@ -18,35 +18,45 @@ const char *sv_mode_name(sv_mode mode);
 int sv_mode_channels(sv_mode mode);
 
 /* Row-major [height, width, channels], no padding. Zero-initialise; functions that fill one in free what it held (and reuse its memory
- * where they can); sv_image_free at the end. */
+ * where they can); sv_image_free at the end.
+ *
+ * `keyed`: a PNG of mode 1, L or RGB that names one colour as transparent (tRNS). As in Pillow that matters only when alpha is asked for:
+ * sv_image_convert to RGBA and sv_image_on_white. */
 typedef struct sv_image {
     uint8_t *data;
-    size_t capacity;
+    size_t capacity;             /* bytes that `data` can hold */
     int width, height;
     sv_mode mode;
-    uint8_t *palette;
+    bool keyed;
+    uint8_t key[3];              /* mode 1 and L: three times the same */
+    uint8_t *palette;            /* mode P: 1024 bytes; else NULL */
 } sv_image;
 void sv_image_free(sv_image *im);
+/* Makes room for width x height pixels (not cleared; a palette becomes a grey ramp). Sizes of 0 and above SV_IMAGE_MAX_PIXELS are SV_E_INPUT. */
 sv_status sv_image_alloc(sv_image *im, int width, int height, sv_mode mode, sv_error *err);
 
 /* Largest number of pixels that is decoded (Pillow's decompression-bomb limit): 178,956,970. */
 #define SV_IMAGE_MAX_PIXELS 178956970
 
-/* Reads PNG, JPEG or WebP, told apart by content, in the file's own mode as Pillow's open() gives it. EXIF orientation is not applied.
- * A truncated or corrupt file is SV_E_INPUT. `name` is for the error. */
+/* Reads PNG, JPEG or WebP, told apart by content, in the file's own mode as Pillow's open() gives it. EXIF orientation, colour profiles and
+ * gamma are not applied; of an animation the first picture is read. 16-bit channels keep their high byte, but 16-bit grey becomes L by
+ * cutting at 255, which is what Pillow's convert("L") does with it. A truncated, corrupt, empty or unknown file is SV_E_INPUT. `name` is for the error. */
 sv_status sv_image_read(sv_image *im, const char *path, sv_error *err);
 sv_status sv_image_decode(sv_image *im, const void *bytes, size_t size, const char *name, sv_error *err);
 
 typedef enum sv_format { SV_FORMAT_JPEG, SV_FORMAT_PNG, SV_FORMAT_WEBP } sv_format;
+/* The format that a file name's ending asks for: .jpg .jpeg .jpe, .png, .webp in any letter case. Others are SV_E_USAGE. */
+sv_status sv_format_of_name(const char *path, sv_format *format, sv_error *err);
 typedef struct sv_encode_options {
     sv_format format;
     int quality;                 /* 1..100: JPEG 95, WebP 90; 100 is lossless for WebP */
     bool chroma_444;             /* JPEG: no chroma subsampling. Default false (4:2:0) */
     int compression;             /* PNG: zlib level, 6 */
-    const char *const *text;     /* PNG tEXt / JPEG comment pairs: key, value, key, value, NULL; or NULL */
+    const char *const *text;     /* pairs: key, value, key, value, NULL; or NULL. PNG: text chunks; JPEG: comments "key: value"; WebP: left out */
 } sv_encode_options;
 void sv_encode_options_init(sv_encode_options *o, sv_format format);
-/* Bytes (malloc, the caller frees). The same input, options and library version give the same bytes. */
+/* Bytes (malloc, the caller frees). The same input, options and library version give the same bytes. PNG holds 1, L, LA, P, RGB and RGBA
+ * exactly; JPEG 1, L, RGB and CMYK; WebP RGB and RGBA (others are turned into these). Another mode is SV_E_USAGE. */
 sv_status sv_image_encode(const sv_image *im, const sv_encode_options *o, uint8_t **bytes, size_t *size, sv_error *err);
 /* Encodes by the file name's extension and writes atomically. */
 sv_status sv_image_write(const sv_image *im, const char *path, const sv_encode_options *o, sv_error *err);
@@ -61,13 +71,20 @@ sv_status sv_filter_parse(const char *name, sv_filter *out, sv_error *err);
 /* Pillow's resize. order: 13 (vertical pass first where that is less work, Pillow 13) or 11 (always horizontal first). */
 sv_status sv_image_resize(const sv_image *in, int width, int height, sv_filter filter, int order, sv_image *out, sv_error *err);
 
-/* SSIM of two images of equal size and mode (L or RGB; RGB: mean over channels). Formula: Wang et al. 2004 as scikit-image. */
+/* SSIM of two images of equal size and mode (L or RGB; RGB: mean over channels), range 255, K1 0.01, K2 0.03. Formula: Wang et al. 2004.
+ * The mean runs over the windows that lie inside the image, unless `reflect` is set. */
 typedef struct sv_ssim_options {
     bool gaussian;               /* false: uniform window */
-    int window;                  /* 7 uniform; ignored for gaussian (sigma 1.5, 11 taps) */
-    bool sample_covariance;      /* uniform true; gaussian false (Wang) */
+    int window;                  /* side of the uniform window, odd, 7; ignored for gaussian (sigma 1.5, 11 taps) */
+    bool sample_covariance;      /* divide by n-1. Uniform true; gaussian false (Wang) */
+    bool reflect;                /* mirror the image at its border without repeating the edge, mean over every pixel (torchmetrics) */
+    bool float_taps;             /* gaussian taps rounded to float32 (pytorch-msssim) */
 } sv_ssim_options;
 void sv_ssim_options_init(sv_ssim_options *o, bool gaussian);
+/* The settings of a library by name: "skimage" (its defaults), "wang" (skimage with gaussian weights and population covariance),
+ * "torchmetrics" (1.4.2 and later), "pytorch-msssim". Unknown: SV_E_USAGE. */
+sv_status sv_ssim_options_named(sv_ssim_options *o, const char *name, sv_error *err);
+/* An image smaller than the window is SV_E_INPUT. */
 sv_status sv_ssim(const sv_image *a, const sv_image *b, const sv_ssim_options *o, double *value, sv_error *err);
 
 /* SynthVLM's SSIMScore: resize to base x base, to low x low, back (bilinear, own mode), both grey, default SSIM. Memory is taken from

@@ -8,10 +8,16 @@
 
 extern const sv_command sv_cmd_caption_stats;
 extern const sv_command sv_cmd_help;
+extern const sv_command sv_cmd_resize;
+extern const sv_command sv_cmd_ssim;
+extern const sv_command sv_cmd_ssim_score;
 
 /* One line per command; the order is that of `synthvlm help`. */
 const sv_command *const sv_commands[] = {
     &sv_cmd_caption_stats,
+    &sv_cmd_resize,
+    &sv_cmd_ssim,
+    &sv_cmd_ssim_score,
     &sv_cmd_help,
     NULL,
 };
