@@ -35,10 +35,9 @@ if [ -t 1 ]; then
 else
     log=$(mktemp)
     trap 'rm -f "$log"' EXIT
-    if ! ninja -C "$dir" -j "$jobs" >"$log" 2>&1; then
-        cat "$log" >&2
-        exit 2
-    fi
-    # Left over are the compiler's warnings; Meson's words when it configured anew are not for here.
-    sed -e '/^The Meson build system/,/^Found ninja/d' -e '/^ninja: /d' -e '/^\[[0-9]*\/[0-9]*\] /d' -e '/^Cleaning\.\.\. /d' "$log"
+    code=0
+    ninja -C "$dir" -j "$jobs" >"$log" 2>&1 || code=2
+    # Left over are the compiler's words; Ninja's progress and what Meson says when it configures anew are not for here.
+    sed -e '/^The Meson build system/,/^Found ninja/d' -e '/^ninja: /d' -e '/^\[[0-9]*\/[0-9]*\] /d' -e '/^Cleaning\.\.\. /d' "$log" >&2
+    exit $code
 fi

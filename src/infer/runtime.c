@@ -73,13 +73,13 @@ static bool try_dir(const char *dir, sv_buf *tried) {
     return false;
 }
 
-/* PROGRAM/../lib, where `make install` puts things side by side. */
+/* PROGRAM/../lib/synthvlm, where `make install` puts things side by side. */
 static bool try_beside_program(sv_buf *tried) {
     char exe[4096];
     ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
     if (n <= 0) return false;
     exe[n] = 0;
-    char *bin = sv_path_dir(exe), *lib = bin ? sv_path_join(bin, "../lib") : NULL;
+    char *bin = sv_path_dir(exe), *lib = bin ? sv_path_join(bin, "../lib/synthvlm") : NULL;
     bool ok = lib && try_dir(lib, tried);
     free(bin);
     free(lib);
