@@ -36,16 +36,33 @@ bool sv_queue_push(sv_queue *q, void *item) {
     return taken;
 }
 
+/* The oldest item, or NULL. The lock is held. */
+static void *take(sv_queue *q) {
+    if (!q->size) return NULL;
+    void *item = q->items[q->head];
+    q->head = (q->head + 1) % q->capacity;
+    q->size--;
+    pthread_cond_broadcast(&q->changed);
+    return item;
+}
+
 void *sv_queue_pop(sv_queue *q) {
-    void *item = NULL;
     pthread_mutex_lock(&q->lock);
     while (q->size == 0 && !q->ended) pthread_cond_wait(&q->changed, &q->lock);
-    if (q->size) {
-        item = q->items[q->head];
-        q->head = (q->head + 1) % q->capacity;
-        q->size--;
-        pthread_cond_broadcast(&q->changed);
-    }
+    void *item = take(q);
+    pthread_mutex_unlock(&q->lock);
+    return item;
+}
+
+void *sv_queue_pop_for(sv_queue *q, double seconds) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    long ns = until.tv_nsec + (long)((seconds - (double)(time_t)seconds) * 1e9);
+    until.tv_sec += (time_t)seconds + ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    pthread_mutex_lock(&q->lock);
+    while (q->size == 0 && !q->ended && pthread_cond_timedwait(&q->changed, &q->lock, &until) == 0) continue;
+    void *item = take(q);
     pthread_mutex_unlock(&q->lock);
     return item;
 }

@@ -34,6 +34,8 @@ typedef struct sv_engine_settings {
     int64_t threads_per_image, workers, batch;   /* 0: auto */
 } sv_engine_settings;
 
+enum { SV_LONG_CUT, SV_LONG_REFUSE };   /* the order of the choices in the option table */
+
 typedef struct sv_generate_settings {
     char *model, *prompt, *negative;
     int64_t candidates, retries;
@@ -41,7 +43,7 @@ typedef struct sv_generate_settings {
     int64_t steps;
     double guidance, guidance_rescale, eta;
     char *scheduler;          /* JSON text: null, a string or an object */
-    int long_captions;        /* cut|refuse */
+    int long_captions;        /* SV_LONG_… */
     sv_image_settings image;
     sv_engine_settings engine;
 } sv_generate_settings;

@@ -1,0 +1,213 @@
+/* generate.c - the stage that draws what is missing, and scores it on the way when asked to. */
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/thread.h"
+#include "stages/draw.h"
+#include "stages/produce.h"
+#include "stages/setups.h"
+
+enum { PIECE = 256 };            /* captions read from the ledger at a time */
+
+/* Everything that a stage which draws has open. */
+typedef struct production {
+    sv_rundir *run;
+    sv_pipeline *pipeline;
+    sv_scorers *scorers;         /* NULL: only drawn */
+    sv_condition *negative;
+    sv_engine_plan engine;
+    sv_paint_options paint;
+    sv_scope scope;
+    sv_setup setup;
+    sv_setup score[SV_MOST_SCORERS];
+    bool with_scores;
+    double opened;               /* when the stage began */
+
+    sv_drawing *drawing;
+    int pending;                 /* rows added since the transaction began; 0: none is open */
+    double committed;            /* when the last one ended */
+    int64_t done, total;
+    sv_draw_report report;
+} production;
+
+/* ---- opening: the scorers are opened beside the pipeline, since both read and optimise graphs ---- */
+
+typedef struct scorer_opening {
+    production *p;
+    sv_status status;
+    sv_error error;
+} scorer_opening;
+
+static void *open_scorers(void *arg) {
+    scorer_opening *o = arg;
+    o->status = sv_scorers_open(&o->p->scorers, o->p->run->recipe, o->p->engine.batch, &o->error);
+    return NULL;
+}
+
+static sv_status open_models(production *p, sv_error *err) {
+    const sv_recipe *r = p->run->recipe;
+    sv_engine_options engine;
+    sv_engine_options_init(&engine);
+    engine.provider = r->generate.engine.provider;
+    engine.threads_per_image = p->engine.threads;
+    scorer_opening scorers = {.p = p};
+    pthread_t thread;
+    bool beside = p->with_scores && pthread_create(&thread, NULL, open_scorers, &scorers) == 0;
+    sv_status st = sv_pipeline_open(&p->pipeline, r->generate.model, &engine, &p->run->o.log, err);
+    if (beside)
+        pthread_join(thread, NULL);
+    else if (p->with_scores)
+        open_scorers(&scorers);
+    if (st == SV_OK && scorers.status != SV_OK) {
+        if (err) *err = scorers.error;
+        st = scorers.status;
+    }
+    return st;
+}
+
+sv_status sv_scorers_use(sv_rundir *run, const sv_scorers *scorers, sv_setup *setups, sv_error *err) {
+    int64_t ids[SV_MOST_SCORERS];
+    for (size_t i = 0; i < sv_scorers_count(scorers); i++) {
+        char *json = NULL;
+        SV_TRY(sv_scorers_setup(scorers, i, &json, err));
+        sv_status st = sv_rundir_setup(run, SV_STAGE_SCORE, sv_scorers_name(scorers, i), json, &setups[i], err);
+        free(json);
+        if (st != SV_OK) return st;
+        ids[i] = setups[i].id;
+    }
+    return sv_ledger_use(run->ledger, SV_STAGE_SCORE, ids, sv_scorers_count(scorers), err);
+}
+
+static sv_status register_setups(production *p, sv_error *err) {
+    char *json = NULL;
+    sv_paint_plan(p->run->recipe, p->pipeline, &p->engine, &p->paint);
+    SV_TRY(sv_generate_setup(p->run->recipe, p->pipeline, &p->engine, &p->paint, &json, err));
+    sv_status st = sv_rundir_setup(p->run, SV_STAGE_GENERATE, "", json, &p->setup, err);
+    free(json);
+    if (st != SV_OK) return st;
+    SV_TRY(sv_ledger_use(p->run->ledger, SV_STAGE_GENERATE, &p->setup.id, 1, err));
+    return p->scorers ? sv_scorers_use(p->run, p->scorers, p->score, err) : SV_OK;
+}
+
+/* ---- drawing ---- */
+
+static sv_status commit(production *p, sv_error *err) {
+    if (!p->pending) return SV_OK;
+    p->pending = 0;
+    p->committed = sv_now();
+    return sv_ledger_commit(p->run->ledger, err);
+}
+
+static sv_status add_rows(production *p, const sv_draw_result *r, sv_error *err) {
+    sv_ledger *l = p->run->ledger;
+    if (r->count && !p->pending) SV_TRY(sv_ledger_begin(l, err));
+    for (size_t i = 0; i < r->count; i++) {
+        const sv_drawn *d = &r->drawn[i];
+        const sv_candidate *c = &d->candidate;
+        p->pending++;
+        SV_TRY(sv_ledger_add_candidate(l, p->setup.id, c, err));
+        SV_TRY(sv_ledger_add_timing(l, SV_STAGE_GENERATE, c->number, c->k, d->draw_seconds, err));
+        if (c->ok) {
+            for (size_t j = 0; p->scorers && j < sv_scorers_count(p->scorers); j++)
+                SV_TRY(sv_ledger_add_score(l, p->score[j].id, p->setup.id, c->number, c->k, d->values[j], err));
+            if (p->scorers) SV_TRY(sv_ledger_add_timing(l, SV_STAGE_SCORE, c->number, c->k, d->score_seconds, err));
+            if (!p->report.drawn++) p->report.first_seconds = sv_now() - p->opened;
+            p->done++;
+        } else {
+            p->report.failed++;
+            if (p->run->o.strict) return sv_fail(err, SV_E_INPUT, c->detail, "a candidate failed (%s) and the run is strict", c->reason);
+        }
+    }
+    return SV_OK;
+}
+
+/* Takes one result if there is one. Rows are committed a few times a second, and whenever nothing else is there to do. */
+static sv_status take_result(production *p, double wait, sv_error *err) {
+    enum { MOST_ROWS = 512 };
+    const double often = 0.25;
+    sv_draw_result *r = sv_drawing_next(p->drawing, p->pending ? often : wait);
+    sv_status st = SV_OK;
+    if (r) {
+        st = r->status;
+        if (st != SV_OK && err) *err = r->error;
+        if (st == SV_OK) st = add_rows(p, r, err);
+        sv_draw_result_free(r);
+        if (st != SV_OK) return st;
+        sv_rundir_progress(p->run, "generate", p->done, p->total, p->report.failed);
+    }
+    if (!r || p->pending >= MOST_ROWS || sv_now() - p->committed > often) st = commit(p, err);
+    return st;
+}
+
+static sv_status draw_all(production *p, sv_error *err) {
+    const sv_generate_settings *s = &p->run->recipe->generate;
+    sv_draw_batch piece = {0};
+    sv_status st = SV_OK;
+    int64_t after = 0;
+    size_t next = 0;
+    bool more = true;
+    while (st == SV_OK && (more || sv_drawing_busy(p->drawing))) {
+        if (sv_rundir_stopping(p->run)) more = false;
+        while (st == SV_OK && more && sv_drawing_room(p->drawing)) {
+            if (next == piece.count) {
+                /* The rows of captions in hand are not all in the ledger yet, but those lie before `after`. */
+                SV_TRY_GOTO(done, sv_ledger_to_draw(p->run->ledger, p->scope, p->setup.id, (int)s->candidates, (int)s->retries, after, PIECE, &piece, err));
+                next = 0;
+                more = piece.count > 0;
+                if (!more) break;
+                after = piece.items[piece.count - 1].number;
+            }
+            st = sv_drawing_submit(p->drawing, &piece.items[next++], err);
+        }
+        if (st == SV_OK && sv_drawing_busy(p->drawing)) st = take_result(p, 0.5, err);
+    }
+done:
+    if (st == SV_OK)
+        st = commit(p, err);
+    else {
+        sv_error ignored;        /* what was finished before the fault is kept where the ledger still takes it */
+        commit(p, &ignored);
+    }
+    sv_draw_batch_free(&piece);
+    return st;
+}
+
+static sv_status draw(production *p, sv_error *err) {
+    const sv_generate_settings *s = &p->run->recipe->generate;
+    if (p->paint.guidance > 1) SV_TRY(sv_pipeline_encode(p->pipeline, s->negative, &p->negative, err));
+    sv_draw_plan plan = {.recipe = p->run->recipe, .pipeline = p->pipeline, .scorers = p->scorers, .negative = p->negative, .paint = p->paint, .dir = p->run->dir,
+                         .tmp = p->run->tmp, .setup = p->setup.hash, .workers = p->engine.workers, .stop = p->run->o.stop};
+    SV_TRY(sv_drawing_open(&p->drawing, &plan, err));
+    double begin = sv_now();
+    p->committed = begin;
+    sv_status st = draw_all(p, err);
+    sv_drawing_close(&p->drawing);
+    p->report.seconds = sv_now() - begin;
+    if (st == SV_OK && sv_rundir_stopping(p->run)) st = sv_rundir_stopped(p->run, "generate", err);
+    return st;
+}
+
+sv_status sv_generate(sv_rundir *run, bool with_scores, sv_draw_report *report, sv_error *err) {
+    const sv_generate_settings *s = &run->recipe->generate;
+    production p = {.run = run, .with_scores = with_scores, .opened = sv_now()};
+    int64_t lost = 0;
+    sv_status st;
+    if (!s->model) return sv_fail(err, SV_E_RECIPE, "generate.model", "is missing: a directory in diffusers layout with ONNX parts");
+    SV_TRY(sv_ledger_scope(run->ledger, &p.scope, err));
+    SV_TRY(sv_engine_resolve(run, &p.engine, err));
+    SV_TRY_GOTO(done, open_models(&p, err));
+    SV_TRY_GOTO(done, register_setups(&p, err));
+    SV_TRY_GOTO(done, sv_rundir_check_files(run, p.setup.id, false, &lost, err));
+    SV_TRY_GOTO(done, sv_ledger_draw_count(run->ledger, p.scope, p.setup.id, (int)s->candidates, (int)s->retries, &p.total, err));
+    const sv_field fields[] = {SV_TEXT("setup", p.setup.hash), SV_INT("missing", p.total), SV_INT("batch", p.engine.batch), SV_INT("workers", p.engine.workers)};
+    sv_rundir_event(run, "generate", fields, sizeof fields / sizeof fields[0]);
+    if (p.total) st = draw(&p, err);
+    const sv_field end[] = {SV_INT("drawn", p.report.drawn), SV_INT("failed", p.report.failed), SV_REAL("seconds", p.report.seconds)};
+    sv_rundir_event(run, "generated", end, sizeof end / sizeof end[0]);
+done:
+    sv_condition_close(&p.negative);
+    sv_scorers_close(&p.scorers);
+    sv_pipeline_close(&p.pipeline);
+    if (report) *report = p.report;
+    return st;
+}

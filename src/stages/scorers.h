@@ -1,0 +1,38 @@
+/* scorers.h - the scores that a run gives its candidates: a table of scorers, each with the setup that its values belong to.
+ *
+ * A scorer sees decoded pixels of the stored file and the caption's text, never how the picture was made. Candidates come in rows: row i is
+ * candidate k with k mod rows = i, so that a value does not depend on what was scored before or beside it.
+ */
+#ifndef SV_STAGES_SCORERS_H
+#define SV_STAGES_SCORERS_H
+
+#include "recipe/recipe.h"
+#include "synthvlm/image.h"
+
+enum { SV_MOST_SCORERS = 4, SV_MOST_ROWS = 64 };
+
+typedef struct sv_scorers sv_scorers;             /* read-only once open; shared by threads */
+
+/* Opens every scorer that the recipe asks for. `rows`: candidates that are scored together, 1..SV_MOST_ROWS. */
+sv_status sv_scorers_open(sv_scorers **out, const sv_recipe *r, int rows, sv_error *err);
+void sv_scorers_close(sv_scorers **s);
+
+size_t sv_scorers_count(const sv_scorers *s);
+const char *sv_scorers_name(const sv_scorers *s, size_t i);            /* "clip", "ssim": the names of the score rows */
+/* JSON of everything that can change the values of scorer i (malloc; the caller frees). */
+sv_status sv_scorers_setup(const sv_scorers *s, size_t i, char **json, sv_error *err);
+
+/* What scorers want to know of a caption, worked out once and shared by all its candidates. */
+typedef struct sv_scored_text sv_scored_text;
+sv_status sv_scorers_prepare(const sv_scorers *s, const char *text, sv_scored_text **out, sv_error *err);
+void sv_scored_text_free(sv_scored_text **t);
+
+/* Memory of one thread, reused from call to call; sv_score_memory_free. */
+typedef struct sv_score_memory sv_score_memory;
+void sv_score_memory_free(sv_score_memory **m);
+
+/* Scores up to `rows` pictures of one caption; images[i] NULL: that row is empty. values[i][j]: row i under scorer j. */
+sv_status sv_scorers_run(const sv_scorers *s, sv_score_memory **memory, const sv_scored_text *text, const sv_image *const *images,
+                         double (*values)[SV_MOST_SCORERS], sv_error *err);
+
+#endif

@@ -1,0 +1,138 @@
+#include "stages/setups.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/thread.h"
+#include "infer/infer.h"
+#include "synthvlm/text.h"
+
+/* Vector instructions that ONNX Runtime's kernels tell apart: other ones give other last bits. */
+static const char *processor_features(void) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f")) return __builtin_cpu_supports("avx512vnni") ? "x86-64 avx512vnni" : "x86-64 avx512";
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "x86-64 avx2";
+    return "x86-64";
+#elif defined(__aarch64__)
+    return "aarch64";
+#else
+    return "other";
+#endif
+}
+
+/* The batch that this directory's current generate setup was made with; 0 if there is none. */
+static sv_status recorded_batch(sv_rundir *run, int64_t *batch, sv_error *err) {
+    sv_setup setup;
+    *batch = 0;
+    SV_TRY(sv_ledger_current(run->ledger, SV_STAGE_GENERATE, "", &setup, err));
+    if (!setup.id) return SV_OK;
+    char *json = NULL;
+    SV_TRY(sv_ledger_setup_json(run->ledger, setup.id, &json, err));
+    yyjson_doc *doc = yyjson_read(json, strlen(json), 0);
+    *batch = yyjson_get_sint(yyjson_obj_get(yyjson_obj_get(yyjson_doc_get_root(doc), "engine"), "batch"));
+    yyjson_doc_free(doc);
+    free(json);
+    return SV_OK;
+}
+
+sv_status sv_engine_resolve(sv_rundir *run, sv_engine_plan *out, sv_error *err) {
+    const sv_generate_settings *s = &run->recipe->generate;
+    const sv_engine_settings *e = &s->engine;
+    int64_t batch = e->batch;
+    if (!batch) SV_TRY(recorded_batch(run, &batch, err));
+    if (!batch)
+        for (batch = 4; s->candidates % batch; batch--) continue;
+    out->threads = e->threads_per_image ? (int)e->threads_per_image : 1;
+    out->batch = (int)batch;
+    int64_t workers = run->o.workers ? run->o.workers : e->workers;
+    if (!workers) workers = (int64_t)sv_cpu_count() / out->threads;
+    out->workers = workers < 1 ? 1 : (int)workers;
+    return SV_OK;
+}
+
+void sv_paint_plan(const sv_recipe *r, const sv_pipeline *p, const sv_engine_plan *engine, sv_paint_options *out) {
+    const sv_generate_settings *s = &r->generate;
+    sv_paint_options_init(out);
+    out->width = s->size[0];
+    out->height = s->size[1];
+    if (!out->width) sv_pipeline_default_size(p, &out->width, &out->height);
+    out->batch = engine->batch;
+    out->steps = (int)s->steps;
+    out->guidance = s->guidance;
+    out->guidance_rescale = s->guidance_rescale;
+    out->scheduler = s->scheduler;
+    out->eta = s->eta;
+}
+
+/* The process list's mappers: they change what is drawn, filters do not. */
+static bool add_mappers(const sv_recipe *r, yyjson_mut_doc *doc, yyjson_mut_val *object) {
+    yyjson_mut_val *mappers = yyjson_mut_obj_add_arr(doc, object, "mappers");
+    yyjson_doc *list = r->captions.process ? yyjson_read(r->captions.process, strlen(r->captions.process), YYJSON_READ_ALLOW_INF_AND_NAN) : NULL;
+    size_t i, n;
+    yyjson_val *op;
+    yyjson_arr_foreach(yyjson_doc_get_root(list), i, n, op) {
+        yyjson_obj_iter it = yyjson_obj_iter_with(op);
+        yyjson_val *key = yyjson_obj_iter_next(&it);
+        const sv_op_info *info = key ? sv_op_find(yyjson_get_str(key)) : NULL;
+        if (info && info->kind == SV_OP_MAPPER) yyjson_mut_arr_append(mappers, yyjson_val_mut_copy(doc, op));
+    }
+    yyjson_doc_free(list);
+    return mappers != NULL;
+}
+
+static sv_status add_scheduler(const sv_recipe *r, const sv_pipeline *p, yyjson_mut_doc *doc, yyjson_mut_val *object, sv_error *err) {
+    sv_scheduler *scheduler = NULL;
+    SV_TRY(sv_scheduler_open(&scheduler, sv_pipeline_scheduler_config(p), r->generate.scheduler, err));
+    const char *json = sv_scheduler_json(scheduler);
+    yyjson_doc *config = yyjson_read(json, strlen(json), YYJSON_READ_ALLOW_INF_AND_NAN);
+    yyjson_mut_val *copy = yyjson_val_mut_copy(doc, yyjson_doc_get_root(config));
+    sv_status st = copy && yyjson_mut_obj_add_val(doc, object, "scheduler", copy) ? SV_OK : sv_fail_memory(err, "scheduler", 0);
+    yyjson_doc_free(config);
+    sv_scheduler_close(&scheduler);
+    return st;
+}
+
+sv_status sv_generate_setup(const sv_recipe *r, sv_pipeline *p, const sv_engine_plan *engine, const sv_paint_options *paint, char **json, sv_error *err) {
+    static const char *const formats[] = {[SV_FORMAT_JPEG] = "jpeg", [SV_FORMAT_PNG] = "png", [SV_FORMAT_WEBP] = "webp"};
+    const sv_generate_settings *s = &r->generate;
+    char hash[65];
+    *json = NULL;
+    SV_TRY(sv_pipeline_hash(p, hash, err));
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *o = doc ? yyjson_mut_obj(doc) : NULL;
+    sv_status st = SV_OK;
+    if (!o) {
+        st = sv_fail_memory(err, "generate setup", 0);
+        goto done;
+    }
+    yyjson_mut_doc_set_root(doc, o);
+    yyjson_mut_obj_add_strcpy(doc, o, "model", hash);
+    yyjson_mut_obj_add_str(doc, o, "prompt", s->prompt);
+    if (s->negative)
+        yyjson_mut_obj_add_str(doc, o, "negative", s->negative);
+    else
+        yyjson_mut_obj_add_null(doc, o, "negative");
+    yyjson_mut_obj_add_int(doc, o, "width", paint->width);
+    yyjson_mut_obj_add_int(doc, o, "height", paint->height);
+    yyjson_mut_obj_add_int(doc, o, "steps", paint->steps);
+    yyjson_mut_obj_add_real(doc, o, "guidance", paint->guidance);
+    yyjson_mut_obj_add_real(doc, o, "guidance_rescale", paint->guidance_rescale);
+    yyjson_mut_obj_add_real(doc, o, "eta", paint->eta);
+    yyjson_mut_obj_add_str(doc, o, "long_captions", s->long_captions == SV_LONG_REFUSE ? "refuse" : "cut");
+    yyjson_mut_obj_add_int(doc, o, "seed", r->seed);
+    yyjson_mut_val *image = yyjson_mut_obj_add_obj(doc, o, "image");
+    yyjson_mut_obj_add_str(doc, image, "format", formats[s->image.format]);
+    yyjson_mut_obj_add_int(doc, image, "quality", s->image.quality);
+    yyjson_mut_val *e = yyjson_mut_obj_add_obj(doc, o, "engine");
+    yyjson_mut_obj_add_str(doc, e, "provider", s->engine.provider);
+    yyjson_mut_obj_add_str(doc, e, "onnxruntime", sv_runtime_version(NULL));
+    yyjson_mut_obj_add_str(doc, e, "processor", processor_features());
+    yyjson_mut_obj_add_int(doc, e, "threads_per_image", engine->threads);
+    yyjson_mut_obj_add_int(doc, e, "batch", engine->batch);
+    if (!add_mappers(r, doc, o)) st = sv_fail_memory(err, "generate setup", 0);
+    if (st == SV_OK) st = add_scheduler(r, p, doc, o, err);
+    if (st == SV_OK && !(*json = yyjson_mut_write(doc, YYJSON_WRITE_ALLOW_INF_AND_NAN, NULL))) st = sv_fail_memory(err, "generate setup", 0);
+done:
+    yyjson_mut_doc_free(doc);
+    return st;
+}

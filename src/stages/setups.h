@@ -1,0 +1,26 @@
+/* setups.h - what the generate stage is made of, resolved: the numbers that `auto` stands for, and the JSON that its rows are filed under. */
+#ifndef SV_STAGES_SETUPS_H
+#define SV_STAGES_SETUPS_H
+
+#include "stages/rundir.h"
+#include "synthvlm/diffusion.h"
+
+/* The engine's numbers. threads and batch change bytes, so they belong to the setup; workers do not. */
+typedef struct sv_engine_plan {
+    int threads;                 /* intra-op threads per call */
+    int batch;                   /* pictures per call */
+    int workers;                 /* calls side by side */
+} sv_engine_plan;
+
+/* Resolves `auto`. threads: 1. batch: what this run directory used before, otherwise the largest divisor of `candidates` that is at most 4 (measured: a
+ * larger batch gains nothing on a CPU, a batch of 1 loses about an eighth). workers: cores / threads. */
+sv_status sv_engine_resolve(sv_rundir *run, sv_engine_plan *out, sv_error *err);
+
+/* Painting options of the recipe; sizes and scheduler of the model where the recipe leaves them open. */
+void sv_paint_plan(const sv_recipe *r, const sv_pipeline *p, const sv_engine_plan *engine, sv_paint_options *out);
+
+/* The JSON of the generate setup (malloc): model hash, mappers, prompt template, negative, size, steps, guidance, scheduler with all its keys, image
+ * format, run seed, and the engine: provider, its version, processor features, threads and batch. */
+sv_status sv_generate_setup(const sv_recipe *r, sv_pipeline *p, const sv_engine_plan *engine, const sv_paint_options *paint, char **json, sv_error *err);
+
+#endif
