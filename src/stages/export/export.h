@@ -10,30 +10,10 @@
 #ifndef SV_STAGES_EXPORT_H
 #define SV_STAGES_EXPORT_H
 
+#include "base/hash.h"
 #include "base/str.h"
+#include "ledger/ledger.h"
 #include "recipe/recipe.h"
-
-typedef struct sv_named_score {
-    const char *name;            /* "clip", "ssim", "weighted" */
-    double value;
-} sv_named_score;
-
-/* One pair of the selection. Strings belong to whoever made it and are read only during the call. */
-typedef struct sv_pick {
-    int64_t number;              /* the caption's number; with k it names the candidate "000000012-2" */
-    const char *id, *text;       /* the caption's id, and its text as it was given */
-    int64_t k;
-    uint64_t seed;
-    const char *image;           /* path of the image file, complete or relative to the working directory */
-    const char *sha256;          /* of that file, 64 hex digits: a file with another content is refused. NULL: taken as it is */
-    int width, height;
-    const sv_named_score *scores;
-    size_t score_count;
-    const char *source, *license;   /* NULL: not known */
-} sv_pick;
-
-/* Gives the next pick in selection order, best first; sets *end instead when there is none. */
-typedef sv_status (*sv_next_pick)(void *user, sv_pick *pick, bool *end, sv_error *err);
 
 /* What is said about the run: only what can change the dataset, so that the same selection always gives the same bytes. */
 typedef struct sv_export_setup {
@@ -44,24 +24,41 @@ typedef struct sv_export_setup {
 typedef struct sv_export_facts {
     const char *name;            /* the recipe's name */
     int64_t seed;                /* the run's seed: instructions are drawn from it */
+    const char *run_dir;         /* what sv_pick.file is relative to; not said anywhere */
     const sv_export_setup *setups;
     size_t setup_count;
 } sv_export_facts;
 
 typedef struct sv_export_report {
     int64_t pairs, files, bytes; /* files and bytes: all that the dataset directory holds */
+    char digest[SV_SHA256_HEX];  /* of SHA256SUMS: equal digest, equal dataset */
 } sv_export_report;
 
-/* Writes the dataset `dir`/FORMAT ("dataset/llava"); dir is made if needed, an older dataset of the format is replaced at the end. One writer at
- * a time (the run's lock). format, options: as in sv_export_settings. stop: polled between pairs, may be NULL. report may be NULL.
- * SV_E_INPUT: a picked image is missing or is not the one that was scored. */
-sv_status sv_export_dataset(const char *dir, int format, const char *options, const sv_export_facts *facts, sv_next_pick next, void *user,
-                            const volatile int *stop, sv_export_report *report, sv_error *err);
+/* Begins the dataset `dir`/FORMAT ("dataset/llava"); dir is made if needed, and what an interrupted export left is removed. One writer at a time
+ * (the run's lock). format, options: as in sv_export_settings. facts must outlive the dataset. */
+typedef struct sv_export sv_export;
+sv_status sv_export_open(sv_export **out, const char *dir, int format, const char *options, const sv_export_facts *facts, sv_error *err);
+/* Adds the next pair; picks come in rank order, best first. Its image file is read and compared with pick->sha256: SV_E_INPUT if it is missing or is
+ * not the one that was scored. */
+sv_status sv_export_add(sv_export *x, const sv_pick *pick, sv_error *err);
+/* Completes the dataset and puts it in place of an older one. report may be NULL. */
+sv_status sv_export_finish(sv_export *x, sv_export_report *report, sv_error *err);
+/* Frees; a dataset that was not finished is removed, the older one stays. */
+void sv_export_close(sv_export **x);
 
 /* Index of a format in sv_export_formats, -1 if there is none. */
 int sv_export_find(const char *name);
 
 /* ---- between export.c and the formats ---- */
+
+/* The image file of a pair, read and checked. */
+typedef struct sv_export_image {
+    const char *path;            /* from here it can be linked */
+    const char *bytes;
+    size_t size;
+    const char *extension;       /* "jpg", "png" or "webp", by content */
+    char sha256[SV_SHA256_HEX];
+} sv_export_image;
 
 /* A dataset that is being written. */
 typedef struct sv_export_job {
@@ -78,20 +75,30 @@ typedef struct sv_exporter {
     sv_export_format format;
     const char *loading;         /* README.md: how to load it, Markdown */
     sv_status (*begin)(sv_export_job *job, void **state, sv_error *err);
-    sv_status (*add)(sv_export_job *job, void *state, const sv_pick *pick, const char *bytes, size_t size, sv_error *err);
+    /* bytes: the image file's, already checked; extension: "jpg"… by content; rank counts from 0. */
+    sv_status (*add)(sv_export_job *job, void *state, const sv_pick *pick, int64_t rank, const sv_export_image *image, sv_error *err);
     sv_status (*finish)(sv_export_job *job, void *state, sv_error *err);
     void (*close)(void *state);
 } sv_exporter;
 
 extern const sv_exporter sv_exporter_llava, sv_exporter_webdataset;
 
-/* "jpg", "png" or "webp" by the content of an image file; NULL for anything else. */
-const char *sv_export_extension(const char *bytes, size_t size);
 /* Says that `name` (relative to the dataset) was written. */
-void sv_export_note(sv_export_job *job, const char *name, const char sha256[65], int64_t bytes);
-/* Appends a JSON string, or null. */
+void sv_export_note(sv_export_job *job, const char *name, const char *sha256, int64_t bytes);
+/* Writes a whole small file and notes it. */
+sv_status sv_export_file(sv_export_job *job, const char *name, const void *data, size_t size, sv_error *err);
+/* Appends a JSON string; NULL and "" are null. */
 void sv_export_json_text(sv_buf *b, const char *s);
-/* Appends the members of a pair's description, without braces: "key":"000000000","id":…,"caption":…,"candidate":…,"seed":…,"scores":{…}… */
-void sv_export_describe(sv_buf *b, int64_t rank, const sv_pick *pick, const char *sha256);
+/* Appends the description of a pair, one JSON object without a line end: key, id, caption, candidate, k, seed, image facts, scores, origin. key:
+ * nine digits. docs/DATASETS.md lists the members. */
+void sv_export_describe(sv_buf *b, const char *key, const sv_pick *pick, const sv_export_image *image);
+
+/* A file that is written in pieces, hashed on the way, and made durable at its end. */
+typedef struct sv_export_stream sv_export_stream;
+sv_status sv_export_stream_open(sv_export_stream **out, const sv_export_job *job, const char *name, sv_error *err);
+sv_status sv_export_stream_add(sv_export_stream *s, const void *data, size_t size, sv_error *err);
+int64_t sv_export_stream_size(const sv_export_stream *s);
+sv_status sv_export_stream_end(sv_export_stream **s, sv_export_job *job, char sha256[SV_SHA256_HEX], sv_error *err);   /* notes the file */
+void sv_export_stream_drop(sv_export_stream **s);
 
 #endif
