@@ -49,9 +49,9 @@ sv_status sv_run(const char *dir, const sv_recipe *r, const sv_stage_options *o,
 /* The contact sheet of a run directory: the best picks and their rivals; written as a PNG (or by the name's extension). */
 sv_status sv_run_sheet(const char *dir, const char *out, int captions, sv_error *err);
 
-/* One screen that tells what came of a run, as text (malloc): funnel with reasons, scores before and after selection, speed, where
- * everything lies. */
-sv_status sv_run_summary(const char *dir, char **text, sv_error *err);
+/* One screen that tells what came of a run, as text or as a line of JSON (malloc): funnel with reasons, scores before and after selection,
+ * speed, where everything lies. */
+sv_status sv_run_summary(const char *dir, bool json, char **text, sv_error *err);
 
 #ifdef __cplusplus
 }
