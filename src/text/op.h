@@ -63,7 +63,11 @@ typedef struct sv_instance {
     void *state;
 } sv_instance;
 
-/* Reads parameters (NULL or null: defaults) and opens. `where` names the place in errors: "process[2].text_length_filter". */
+/* Reads parameters (NULL or null: defaults) into memory of op->size bytes, as sv_options_read does; what only tells Data-Juicer how to run an
+ * operator (num_proc, batch_size, ...) is read over. */
+sv_status sv_op_read(const sv_op *op, yyjson_val *params, const char *where, const char *base_dir, void *state, sv_error *err);
+
+/* Reads parameters and opens. `where` names the place in errors: "process[2].text_length_filter". */
 sv_status sv_instance_open(sv_instance *in, const sv_op *op, yyjson_val *params, const char *where, const char *base_dir, sv_error *err);
 void sv_instance_close(sv_instance *in);
 /* Adds the parameters, defaults included, to `object`; files appear as "sha256:HEX". */

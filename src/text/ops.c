@@ -88,7 +88,7 @@ bool sv_range_keeps(const sv_range *r, double value) {
     return keep != r->reversed;
 }
 
-/* The parameters without those that only say how Data-Juicer runs the operator. NULL with err filled in when that fails. */
+/* The parameters without those that only say how Data-Juicer runs the operator. */
 static sv_status drop_run_time(yyjson_val *params, const char *where, yyjson_doc **out, sv_error *err) {
     *out = NULL;
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
@@ -114,20 +114,22 @@ static sv_status drop_run_time(yyjson_val *params, const char *where, yyjson_doc
     return st;
 }
 
-sv_status sv_instance_open(sv_instance *in, const sv_op *op, yyjson_val *params, const char *where, const char *base_dir, sv_error *err) {
-    *in = (sv_instance){0};
+sv_status sv_op_read(const sv_op *op, yyjson_val *params, const char *where, const char *base_dir, void *state, sv_error *err) {
     yyjson_doc *reduced = NULL;
     if (yyjson_is_obj(params)) {
         SV_TRY(drop_run_time(params, where, &reduced, err));
         params = yyjson_doc_get_root(reduced);
     }
-    void *state = calloc(1, op->size);
-    if (!state) {
-        yyjson_doc_free(reduced);
-        return sv_fail_memory(err, where, op->size);
-    }
     sv_status st = sv_options_read(op->options, params, where, base_dir, state, err);
     yyjson_doc_free(reduced);
+    return st;
+}
+
+sv_status sv_instance_open(sv_instance *in, const sv_op *op, yyjson_val *params, const char *where, const char *base_dir, sv_error *err) {
+    *in = (sv_instance){0};
+    void *state = calloc(1, op->size);
+    if (!state) return sv_fail_memory(err, where, op->size);
+    sv_status st = sv_op_read(op, params, where, base_dir, state, err);
     if (st != SV_OK) {
         free(state);
         return st;
@@ -157,7 +159,11 @@ static sv_status hash_path(const char *path, char out[SV_SHA256_HEX], sv_error *
     char *lines[256];
     size_t n = 0;
     sv_status st = SV_OK;
-    for (struct dirent *e; st == SV_OK && n < sizeof lines / sizeof *lines && (e = readdir(dir));) {
+    for (struct dirent *e; st == SV_OK && (e = readdir(dir));) {
+        if (n == sizeof lines / sizeof *lines) {
+            st = sv_fail(err, SV_E_INPUT, path, "the directory holds more than %zu files", n);
+            break;
+        }
         char *full = sv_path_join(path, e->d_name), hex[SV_SHA256_HEX];
         if (!full) st = sv_fail_memory(err, path, 0);
         else if (sv_is_file(full) && (st = sv_sha256_file(full, hex, err)) == SV_OK) {

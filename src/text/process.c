@@ -40,8 +40,7 @@ static sv_status add_step(sv_process *p, yyjson_val *entry, size_t index, const 
     const char *name = NULL;
     yyjson_val *params = NULL;
     snprintf(where, sizeof where, "process[%zu]", index);
-    if (yyjson_is_str(entry)) name = yyjson_get_str(entry);
-    else if (yyjson_is_obj(entry) && yyjson_obj_size(entry) == 1) {
+    if (yyjson_is_obj(entry) && yyjson_obj_size(entry) == 1) {
         yyjson_obj_iter it = yyjson_obj_iter_with(entry);
         yyjson_val *key = yyjson_obj_iter_next(&it);
         name = yyjson_get_str(key);

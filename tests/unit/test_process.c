@@ -1,0 +1,232 @@
+/* test_process.c - whole process lists: verdicts, mappers, views, errors, and what a list says about itself. */
+#include "golden.h"
+
+#include <math.h>
+
+#include "synthvlm/text.h"
+
+#define GOLDEN "tests/golden/text/"
+
+static sv_process *open_list(const char *json, sv_view view) {
+    sv_process *p;
+    sv_error err = {0};
+    if (sv_process_open(&p, json, view, NULL, &err) != SV_OK) fail_msg("%s: %s", err.what, err.why);
+    return p;
+}
+
+/* Opens a list that is wrong; the error must name all of the words. */
+static void refuse(const char *json, const char *first, const char *second) {
+    sv_process *p;
+    sv_error err = {0};
+    char text[2048];
+    assert_int_not_equal(sv_process_open(&p, json, SV_VIEW_BARE, NULL, &err), SV_OK);
+    assert_null(p);
+    sv_error_text(&err, text, sizeof text);
+    if (!strstr(text, first) || !strstr(text, second)) fail_msg("%s", text);
+}
+
+/* The published thresholds: every verdict, and the operator that is blamed. */
+static void test_published_list(void **state) {
+    static const struct {
+        const char *key, *entry;
+    } ops[] = {{"alphanumeric", "{\"alphanumeric_filter\": {\"tokenization\": false, \"min_ratio\": 0.60}}"},
+               {"character_repetition", "{\"character_repetition_filter\": {\"rep_len\": 10, \"max_ratio\": 0.09373663}}"},
+               {"flagged_words", "{\"flagged_words_filter\": {\"lang\": \"en\", \"tokenization\": false, \"max_ratio\": 0.0, \"flagged_words_dir\": \"" GOLDEN
+                                 "flagged_words.json\"}}"},
+               {"special_characters", "{\"special_characters_filter\": {\"min_ratio\": 0.16534802, \"max_ratio\": 0.42023757}}"},
+               {"word_repetition", "{\"word_repetition_filter\": {\"lang\": \"en\", \"tokenization\": false, \"rep_len\": 10, \"max_ratio\": 0.03085751}}"}};
+    enum { OPS = sizeof ops / sizeof *ops };
+    golden texts = golden_read(GOLDEN "caption_stats.jsonl"), keep = golden_read(GOLDEN "keep.jsonl");
+    sv_buf list = {0};
+    sv_buf_puts(&list, "[");
+    for (size_t k = 0; k < OPS; k++) sv_buf_printf(&list, "%s%s", k ? ", " : "", ops[k].entry);
+    sv_buf_puts(&list, "]");
+    sv_process *p = open_list(list.data, SV_VIEW_BARE);
+    sv_buf_free(&list);
+    sv_caption_in *in = calloc(texts.count, sizeof *in);
+    sv_caption_out *out = calloc(texts.count, sizeof *out);
+    for (size_t i = 0; i < texts.count; i++) {
+        yyjson_val *row = golden_at(&texts, i);
+        in[i] = (sv_caption_in){i, golden_str(row, "text"), golden_len(row, "text")};
+    }
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        assert_int_equal(sv_process_run(p, in, texts.count, threads, out, NULL), SV_OK);
+        for (size_t i = 0; i < texts.count; i++) {
+            int blamed = -1;
+            for (int k = OPS - 1; k >= 0; k--)
+                if (!yyjson_get_bool(golden_get(golden_at(&keep, i), ops[k].key))) blamed = k;
+            if (out[i].op != blamed || out[i].keep != (blamed < 0)) fail_msg("line %zu: operator %d, should be %d", i + 1, out[i].op, blamed);
+            assert_ptr_equal(out[i].text, in[i].text);
+        }
+    }
+    free(in);
+    free(out);
+    sv_process_close(&p);
+    golden_free(&texts);
+    golden_free(&keep);
+}
+
+static sv_caption_out judge_one(sv_process *p, const char *text) {
+    sv_caption_in in = {7, text, strlen(text)};
+    sv_caption_out out;
+    sv_error err = {0};
+    if (sv_process_run(p, &in, 1, 1, &out, &err) != SV_OK) fail_msg("%s: %s", err.what, err.why);
+    return out;
+}
+
+static void test_punctuation(void **state) {
+    golden g = golden_read(GOLDEN "mappers.jsonl");
+    sv_process *p = open_list("[{\"punctuation_normalization_mapper\": null}]", SV_VIEW_BARE);
+    for (size_t i = 0; i < g.count; i++) {
+        yyjson_val *row = golden_at(&g, i);
+        sv_caption_in in = {i, golden_str(row, "text"), golden_len(row, "text")};
+        sv_caption_out out;
+        assert_int_equal(sv_process_run(p, &in, 1, 1, &out, NULL), SV_OK);
+        assert_int_equal(out.size, golden_len(row, "punctuation_normalization"));
+        assert_memory_equal(out.text, golden_str(row, "punctuation_normalization"), out.size);
+    }
+    sv_process_close(&p);
+    golden_free(&g);
+}
+
+/* Operators see the wrapped text, callers get the caption back without the wrapping. */
+static void test_mappers_and_views(void **state) {
+    static const struct {
+        sv_view view;
+        const char *result;
+        double length;
+    } v[] = {{SV_VIEW_BARE, "a \"cat\"", 7}, {SV_VIEW_LLAVA, " a \"cat\"\n", 9 + 22}, {SV_VIEW_DATA_JUICER, " a \"cat\"\n", 9 + 28}};
+    for (size_t i = 0; i < 3; i++) {
+        sv_process *p = open_list("[{\"whitespace_normalization_mapper\": {}}, {\"punctuation_normalization_mapper\": {}}, {\"text_length_filter\": {\"min_len\": 1}}]", v[i].view);
+        sv_caption_out out = judge_one(p, "\u3000a\u00a0\u201ccat\u201d\n");
+        assert_true(out.keep);
+        assert_int_equal(out.size, strlen(v[i].result));
+        assert_memory_equal(out.text, v[i].result, out.size);
+        assert_true(out.stats[0] == v[i].length);
+        sv_process_close(&p);
+    }
+}
+
+static void test_rejection_says_why(void **state) {
+    sv_process *p = open_list("[{\"alphanumeric_filter\": {\"min_ratio\": 0.6}}, {\"text_length_filter\": {\"min_len\": 3, \"max_len\": 5}}]", SV_VIEW_BARE);
+    assert_int_equal(sv_process_stat_count(p), 2);
+    assert_string_equal(sv_process_stat_name(p, 0), "alnum_ratio");
+    sv_caption_out out = judge_one(p, "too long");
+    assert_false(out.keep);
+    assert_int_equal(out.op, 1);
+    assert_string_equal(out.rule, "text_length_filter");
+    assert_true(out.value == 8 && out.min == 3 && out.max == 5 && out.duplicate_of == -1);
+    assert_true(out.stats[0] == 7 / 8. && out.stats[1] == 8);
+    out = judge_one(p, "?!?!");
+    assert_true(!out.keep && out.op == 0 && out.value == 0 && isnan(out.max) && isnan(out.stats[1]));
+    sv_process_close(&p);
+}
+
+/* Data-Juicer computes a statistic once and keeps it; `recompute` measures again. */
+static void test_statistic_is_reused(void **state) {
+    sv_process *p = open_list("[{\"text_length_filter\": {\"min_len\": 1}}, {\"punctuation_normalization_mapper\": {}}, {\"text_length_filter\": {\"min_len\": 3}}]", SV_VIEW_BARE);
+    assert_int_equal(sv_process_stat_count(p), 1);
+    assert_false(judge_one(p, "\u2026").keep);
+    sv_process_close(&p);
+    p = open_list("[{\"text_length_filter\": {\"min_len\": 1}}, {\"punctuation_normalization_mapper\": {}}, {\"text_length_filter\": {\"min_len\": 3, \"recompute\": true}}]",
+                  SV_VIEW_BARE);
+    assert_int_equal(sv_process_stat_count(p), 2);
+    assert_string_equal(sv_process_stat_name(p, 1), "text_len#2");
+    sv_caption_out out = judge_one(p, "\u2026");
+    assert_true(out.keep && out.stats[0] == 1 && out.stats[1] == 3);
+    sv_process_close(&p);
+}
+
+static void test_list_with_defaults(void **state) {
+    sv_process *p = open_list("[{\"text_length_filter\": null}, {\"alphanumeric_filter\": {\"min_ratio\": null, \"num_proc\": 4, \"text_key\": \"text\"}}, "
+                              "{\"flagged_words_filter\": {\"flagged_words_dir\": \"" GOLDEN "flagged_words.json\"}}]", SV_VIEW_BARE);
+    const char *json = sv_process_json(p);
+    assert_non_null(strstr(json, "{\"text_length_filter\":{\"min_len\":10.0,\"max_len\":null,\"min_closed_interval\":true"));
+    assert_non_null(strstr(json, "{\"alphanumeric_filter\":{\"tokenization\":false,\"min_ratio\":null"));
+    assert_null(strstr(json, "num_proc"));
+    assert_non_null(strstr(json, "\"flagged_words_dir\":\"sha256:"));
+    assert_null(strstr(json, "tests/golden"));
+    assert_false(judge_one(p, "123456789").keep);
+    assert_true(judge_one(p, "..........").keep);
+    sv_process *again = open_list("[]", SV_VIEW_BARE);
+    assert_string_equal(sv_process_json(again), "[]");
+    assert_true(judge_one(again, "").keep);
+    sv_process_close(&again);
+    sv_process_close(&p);
+}
+
+static void test_wrong_lists(void **state) {
+    refuse("{", "process", "not JSON");
+    refuse("{}", "process", "must be a list");
+    refuse("[\"text_length_filter\"]", "process[0]", "one operator");
+    refuse("[{\"text_length_filter\": {}, \"words_num_filter\": {}}]", "process[0]", "one operator");
+    refuse("[{\"text_lenght_filter\": {}}]", "process[0]", "text_length_filter");
+    refuse("[{\"stopwords_filter\": {}}]", "stopwords_filter", "not available");
+    refuse("[{\"words_num_filter\": {}}, {\"text_length_filter\": {\"min_length\": 3}}]", "process[1].text_length_filter.min_length", "min_len");
+    refuse("[{\"text_length_filter\": {\"min_len\": \"3\"}}]", "process[0].text_length_filter.min_len", "a number");
+    refuse("[{\"character_repetition_filter\": {\"rep_len\": 0}}]", "rep_len", "from 1");
+    refuse("[{\"character_repetition_filter\": {\"rep_len\": null}}]", "rep_len", "null");
+    refuse("[{\"alphanumeric_filter\": {\"tokenization\": true}}]", "process[0].alphanumeric_filter", "pythia");
+    refuse("[{\"word_repetition_filter\": {\"tokenization\": true}}]", "word_repetition_filter", "SentencePiece");
+    refuse("[{\"flagged_words_filter\": {}}]", "process[0].flagged_words_filter", "flagged_words_dir");
+    refuse("[{\"flagged_words_filter\": {\"flagged_words_dir\": \"no/such.json\"}}]", "no/such.json", "open");
+    refuse("[{\"flagged_words_filter\": {\"flagged_words_dir\": \"" GOLDEN "flagged_words.json\", \"lang\": \"de\"}}]", "\"de\"", "en, xx");
+    refuse("[{\"flagged_words_filter\": {\"flagged_words_dir\": \"" GOLDEN "keep.jsonl\"}}]", "keep.jsonl", "not JSON");
+    refuse("[{\"text_length_filter\": {\"text_key\": \"caption\"}}]", "text_key", "source");
+}
+
+static void test_flagged_words(void **state) {
+    static const char head[] = "[{\"flagged_words_filter\": {\"max_ratio\": 0.0, \"flagged_words_dir\": \"" GOLDEN "\"";
+    char list[512];
+    snprintf(list, sizeof list, "%s}}]", head);
+    sv_process *p = open_list(list, SV_VIEW_BARE);       /* a directory: *flagged_words*.json */
+    assert_true(judge_one(p, "a grumble fish").keep);
+    assert_true(judge_one(p, "12 \"PLIMSY!\" x").stats[0] == 0.5);
+    sv_process_close(&p);
+    snprintf(list, sizeof list, "%s, \"use_words_aug\": true, \"words_aug_join_char\": \" \"}}]", head);
+    p = open_list(list, SV_VIEW_BARE);
+    assert_true(judge_one(p, "a grumble fish").stats[0] == 1 / 5.);
+    sv_process_close(&p);
+    snprintf(list, sizeof list, "%s, \"lang\": \"xx\"}}]", head);
+    p = open_list(list, SV_VIEW_BARE);
+    assert_true(judge_one(p, "plimsy zibbet").stats[0] == 0.5);
+    sv_process_close(&p);
+    snprintf(list, sizeof list, "%s, \"lang\": \"all\"}}]", head);
+    p = open_list(list, SV_VIEW_BARE);
+    assert_true(judge_one(p, "plimsy zibbet").stats[0] == 1);
+    sv_process_close(&p);
+}
+
+static void test_invalid_caption(void **state) {
+    sv_process *p = open_list("[{\"text_length_filter\": {}}]", SV_VIEW_BARE);
+    sv_caption_in in = {12, "\xc3(", 2};
+    sv_caption_out out;
+    sv_error err = {0};
+    assert_int_equal(sv_process_run(p, &in, 1, 1, &out, &err), SV_E_INPUT);
+    assert_non_null(strstr(err.why, "number 12"));
+    assert_int_equal(sv_process_end_pass(p, &err), SV_OK);
+    assert_int_equal(sv_process_end_pass(p, &err), SV_E_USAGE);
+    sv_process_close(&p);
+}
+
+static void test_table(void **state) {
+    char help[4096];
+    assert_true(sv_op_count() > 10);
+    for (size_t i = 0; i < sv_op_count(); i++) {
+        const sv_op_info *op = sv_op_at(i);
+        assert_ptr_equal(sv_op_find(op->name), op);
+        assert_true((op->stat != NULL) == (op->kind == SV_OP_FILTER));
+        sv_op_help(op, help, sizeof help);
+        assert_true((strstr(help, "min_closed_interval") != NULL) == (op->kind == SV_OP_FILTER));
+    }
+    assert_null(sv_op_at(sv_op_count()));
+    assert_null(sv_op_find("no_filter"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_published_list), cmocka_unit_test(test_punctuation), cmocka_unit_test(test_mappers_and_views),
+        cmocka_unit_test(test_rejection_says_why), cmocka_unit_test(test_statistic_is_reused), cmocka_unit_test(test_list_with_defaults),
+        cmocka_unit_test(test_wrong_lists), cmocka_unit_test(test_flagged_words), cmocka_unit_test(test_invalid_caption), cmocka_unit_test(test_table)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
