@@ -282,7 +282,7 @@ static sv_status read_object(const sv_option *table, yyjson_val *object, const c
     sv_status st = SV_OK;
     size_t i, n;
     yyjson_val *key, *value;
-    yyjson_obj_foreach(object, i, n, key, value) {
+    if (object) yyjson_obj_foreach(object, i, n, key, value) {
         const char *name = yyjson_get_str(key);
         sv_buf_clear(&where);
         sv_buf_printf(&where, "%s%s%s", path, *path ? "." : "", name);
