@@ -53,7 +53,7 @@ static sv_status write_entry(yyjson_val *key, yyjson_val *parameters, const char
         free(state);
         return sv_fail_memory(err, name, op->size);
     }
-    sv_status st = op->options ? sv_options_read(op->options, parameters, name, NULL, state, err) : SV_OK;
+    sv_status st = op->options ? sv_op_read(op, parameters, name, NULL, state, err) : SV_OK;
     if (st == SV_OK && op->options) {
         if (!sv_options_write(op->options, state, dir, doc, object)) st = sv_fail_memory(err, name, 0);
         sv_options_free(op->options, state);
