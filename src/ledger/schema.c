@@ -1,0 +1,178 @@
+/* schema.c - the tables and views of a ledger. What each column means to a reader: docs/LEDGER.md.
+ *
+ * Ten million candidates shape it: rows that are walked whole (scores, samples, picks) are narrow, hold integers only and lie in key order (WITHOUT
+ * ROWID); what is counted by reason has an index that covers the count; nothing repeats a text per candidate but the file name.
+ */
+#include "ledger/internal.h"
+
+static const char *const tables[] = {
+    /* What a stage's result depends on, as canonical JSON; every row below names the setup that it was made under. */
+    "CREATE TABLE setups(id INTEGER PRIMARY KEY, stage TEXT NOT NULL, name TEXT NOT NULL, hash TEXT NOT NULL, json TEXT NOT NULL,"
+    " UNIQUE(stage, name, hash)) STRICT",
+    /* The setups in force; stage 'select' holds the current selection's id. */
+    "CREATE TABLE current(stage TEXT NOT NULL, name TEXT NOT NULL, setup INTEGER NOT NULL, PRIMARY KEY(stage, name)) STRICT, WITHOUT ROWID",
+
+    "CREATE TABLE sources(id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL, reading TEXT NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL,"
+    " mtime_ns INTEGER NOT NULL, complete INTEGER NOT NULL, rows INTEGER NOT NULL, added INTEGER NOT NULL, repeated INTEGER NOT NULL,"
+    " faults INTEGER NOT NULL, UNIQUE(sha256, reading)) STRICT",
+    "CREATE TABLE origins(id INTEGER PRIMARY KEY, origin TEXT NOT NULL, license TEXT NOT NULL, UNIQUE(origin, license)) STRICT",
+    "CREATE TABLE captions(number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, text TEXT NOT NULL, source INTEGER NOT NULL REFERENCES sources,"
+    " line INTEGER NOT NULL, origin INTEGER NOT NULL REFERENCES origins) STRICT",
+    "CREATE TABLE ingest_faults(source INTEGER NOT NULL, line INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,"
+    " PRIMARY KEY(source, line)) STRICT, WITHOUT ROWID",
+
+    "CREATE TABLE verdicts(setup INTEGER NOT NULL, number INTEGER NOT NULL, keep INTEGER NOT NULL, rule TEXT, value REAL, min REAL, max REAL,"
+    " duplicate_of INTEGER, text TEXT, stats TEXT, PRIMARY KEY(setup, number)) STRICT, WITHOUT ROWID",
+    "CREATE INDEX verdicts_by_rule ON verdicts(setup, keep, rule)",
+    "CREATE TABLE samples(setup INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY(setup, number)) STRICT, WITHOUT ROWID",
+
+    "CREATE TABLE candidates(setup INTEGER NOT NULL, number INTEGER NOT NULL, k INTEGER NOT NULL, seed INTEGER NOT NULL, outcome TEXT NOT NULL,"
+    " reason TEXT, detail TEXT, file TEXT, bytes INTEGER, sha256 BLOB, width INTEGER, height INTEGER, tokens_cut INTEGER NOT NULL,"
+    " PRIMARY KEY(setup, number, k), CHECK(outcome IN ('ok', 'failed'))) STRICT, WITHOUT ROWID",
+    "CREATE INDEX candidates_by_outcome ON candidates(setup, outcome, reason)",
+    "CREATE TABLE scores(setup INTEGER NOT NULL, generate INTEGER NOT NULL, number INTEGER NOT NULL, k INTEGER NOT NULL, value REAL,"
+    " PRIMARY KEY(setup, generate, number, k)) STRICT, WITHOUT ROWID",
+    "CREATE TABLE timings(id INTEGER PRIMARY KEY, stage TEXT NOT NULL, number INTEGER NOT NULL, k INTEGER NOT NULL, seconds REAL NOT NULL,"
+    " finished_ms INTEGER NOT NULL) STRICT",
+
+    "CREATE TABLE selections(id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, settings TEXT NOT NULL, curate INTEGER NOT NULL,"
+    " sample INTEGER NOT NULL, generate INTEGER NOT NULL, rank_by TEXT NOT NULL, weight_clip REAL NOT NULL, weight_ssim REAL NOT NULL,"
+    " min_clip REAL, min_ssim REAL, min_weighted REAL, per_caption INTEGER NOT NULL, candidates INTEGER NOT NULL, eligible INTEGER NOT NULL,"
+    " captions INTEGER NOT NULL, asked INTEGER NOT NULL, picked INTEGER NOT NULL, cutoff REAL) STRICT",
+    "CREATE TABLE selection_scores(selection INTEGER NOT NULL, name TEXT NOT NULL, setup INTEGER NOT NULL, PRIMARY KEY(selection, name))"
+    " STRICT, WITHOUT ROWID",
+    "CREATE TABLE selection_means(selection INTEGER NOT NULL, name TEXT NOT NULL, before REAL, after REAL, PRIMARY KEY(selection, name))"
+    " STRICT, WITHOUT ROWID",
+    "CREATE TABLE picks(selection INTEGER NOT NULL, rank INTEGER NOT NULL, number INTEGER NOT NULL, k INTEGER NOT NULL, score REAL NOT NULL,"
+    " PRIMARY KEY(selection, rank)) STRICT, WITHOUT ROWID",
+    "CREATE UNIQUE INDEX picks_by_candidate ON picks(selection, number, k)",
+    "CREATE TABLE exports(path TEXT PRIMARY KEY, format TEXT NOT NULL, options TEXT NOT NULL, selection INTEGER NOT NULL, pairs INTEGER NOT NULL,"
+    " bytes INTEGER NOT NULL, digest TEXT NOT NULL) STRICT, WITHOUT ROWID",
+};
+
+static const char *const views[] = {
+    /* One row: the current setup of each stage. */
+    "CREATE VIEW now AS SELECT"
+    " (SELECT setup FROM current WHERE stage = 'curate') AS curate, (SELECT setup FROM current WHERE stage = 'sample') AS sample,"
+    " (SELECT setup FROM current WHERE stage = 'generate') AS generate, (SELECT setup FROM current WHERE stage = 'select') AS selection,"
+    " (SELECT setup FROM current WHERE stage = 'score' AND name = 'clip') AS clip,"
+    " (SELECT setup FROM current WHERE stage = 'score' AND name = 'ssim') AS ssim",
+
+    "CREATE VIEW funnel AS"
+    " SELECT 1 AS step, 'rows read' AS what, coalesce(sum(rows), 0) AS count FROM sources"
+    " UNION ALL SELECT 2, 'bad rows', count(*) FROM ingest_faults"
+    " UNION ALL SELECT 3, 'captions', count(*) FROM captions"
+    " UNION ALL SELECT 4, 'judged', count(*) FROM now JOIN verdicts ON setup = curate"
+    " UNION ALL SELECT 5, 'kept', count(*) FROM now JOIN verdicts ON setup = curate AND keep = 1"
+    " UNION ALL SELECT 6, 'in the sample', count(*) FROM now JOIN samples ON setup = sample"
+    " UNION ALL SELECT 7, 'images', count(*) FROM now JOIN candidates ON setup = generate AND outcome = 'ok'"
+    " UNION ALL SELECT 8, 'failed images', count(*) FROM now JOIN candidates ON setup = generate AND outcome = 'failed'"
+    " UNION ALL SELECT 9, 'picked', count(*) FROM now JOIN picks p ON p.selection = now.selection",
+
+    /* Captions that passed the process list, with the text that was drawn. */
+    "CREATE VIEW kept AS SELECT c.number, c.id, coalesce(v.text, c.text) AS text, o.origin, o.license, v.stats,"
+    " EXISTS(SELECT 1 FROM samples s WHERE s.setup = now.sample AND s.number = c.number) AS sampled"
+    " FROM now CROSS JOIN verdicts v ON v.setup = now.curate AND v.keep = 1 JOIN captions c ON c.number = v.number JOIN origins o ON o.id = c.origin",
+
+    "CREATE VIEW rejected AS SELECT c.number, c.id, c.text, v.rule, v.value, v.min, v.max, d.id AS duplicate_of, v.stats"
+    " FROM now CROSS JOIN verdicts v ON v.setup = now.curate AND v.keep = 0 JOIN captions c ON c.number = v.number"
+    " LEFT JOIN captions d ON d.number = v.duplicate_of",
+
+    "CREATE VIEW rejected_by_rule AS SELECT rule, count(*) AS captions FROM now JOIN verdicts ON setup = curate AND keep = 0 GROUP BY rule"
+    " ORDER BY captions DESC, rule",
+
+    /* Candidates of the current generate setup with the current scores. */
+    "CREATE VIEW scored AS SELECT printf('%09d-%d', d.number, d.k) AS candidate, d.number, d.k, c.id AS caption, d.outcome, d.reason, d.seed, d.file,"
+    " x.value AS clip, y.value AS ssim"
+    " FROM now CROSS JOIN candidates d ON d.setup = now.generate JOIN captions c ON c.number = d.number"
+    " LEFT JOIN scores x ON x.setup = now.clip AND x.generate = d.setup AND x.number = d.number AND x.k = d.k"
+    " LEFT JOIN scores y ON y.setup = now.ssim AND y.generate = d.setup AND y.number = d.number AND y.k = d.k",
+
+    /* Every candidate that the current selection looked at, and what became of it. */
+    "CREATE VIEW explained AS SELECT printf('%09d-%d', d.number, d.k) AS candidate, d.number, d.k, c.id AS caption, x.value AS clip, y.value AS ssim,"
+    " coalesce(s.weight_clip * x.value, 0) + coalesce(s.weight_ssim * y.value, 0) AS weighted, p.rank, CASE"
+    " WHEN p.rank IS NOT NULL THEN 'picked'"
+    " WHEN d.outcome = 'failed' THEN 'failed: ' || d.reason"
+    " WHEN NOT EXISTS(SELECT 1 FROM samples m WHERE m.setup = s.sample AND m.number = d.number) THEN 'caption_not_in_sample'"
+    " WHEN EXISTS(SELECT 1 FROM selection_scores z WHERE z.selection = s.id AND NOT EXISTS(SELECT 1 FROM scores q WHERE q.setup = z.setup"
+    "  AND q.generate = d.setup AND q.number = d.number AND q.k = d.k)) THEN 'not_scored'"
+    " WHEN EXISTS(SELECT 1 FROM selection_scores z JOIN scores q ON q.setup = z.setup AND q.generate = d.setup AND q.number = d.number AND q.k = d.k"
+    "  WHERE z.selection = s.id AND q.value IS NULL) THEN 'score_not_finite'"
+    " WHEN x.value < s.min_clip THEN 'below_min_clip'"
+    " WHEN y.value < s.min_ssim THEN 'below_min_ssim'"
+    " WHEN coalesce(s.weight_clip * x.value, 0) + coalesce(s.weight_ssim * y.value, 0) < s.min_weighted THEN 'below_min_weighted'"
+    " WHEN (SELECT count(*) FROM picks r WHERE r.selection = s.id AND r.number = d.number) >= s.per_caption THEN 'better_sibling'"
+    " ELSE 'below_cutoff' END AS reason"
+    " FROM now CROSS JOIN selections s ON s.id = now.selection CROSS JOIN candidates d ON d.setup = s.generate"
+    " JOIN captions c ON c.number = d.number"
+    " LEFT JOIN selection_scores cs ON cs.selection = s.id AND cs.name = 'clip'"
+    " LEFT JOIN selection_scores ss ON ss.selection = s.id AND ss.name = 'ssim'"
+    " LEFT JOIN scores x ON x.setup = cs.setup AND x.generate = d.setup AND x.number = d.number AND x.k = d.k"
+    " LEFT JOIN scores y ON y.setup = ss.setup AND y.generate = d.setup AND y.number = d.number AND y.k = d.k"
+    " LEFT JOIN picks p ON p.selection = s.id AND p.number = d.number AND p.k = d.k",
+
+    "CREATE VIEW picked AS SELECT p.rank, printf('%09d-%d', p.number, p.k) AS candidate, c.id AS caption, coalesce(v.text, c.text) AS text, p.score,"
+    " d.seed, d.file, o.origin, o.license"
+    " FROM now CROSS JOIN selections s ON s.id = now.selection CROSS JOIN picks p ON p.selection = s.id JOIN captions c ON c.number = p.number"
+    " JOIN origins o ON o.id = c.origin LEFT JOIN verdicts v ON v.setup = s.curate AND v.number = p.number"
+    " LEFT JOIN candidates d ON d.setup = s.generate AND d.number = p.number AND d.k = p.k",
+
+    /* Everything that must be equal after any interruption, as (kind, key, value): setups by hash instead of by id, sources by their bytes, no times.
+     * `SELECT * FROM stable ORDER BY kind, key, value` of two runs of one recipe is the same text, however often one of them was killed. */
+    "CREATE VIEW stable AS"
+    " SELECT 'setup' AS kind, stage || ' ' || name || ' ' || hash AS key, json AS value FROM setups"
+    " UNION ALL SELECT 'current', c.stage || ' ' || c.name, s.hash FROM current c JOIN setups s ON s.id = c.setup WHERE c.stage <> 'select'"
+    " UNION ALL SELECT 'current', c.stage, s.hash FROM current c JOIN selections s ON s.id = c.setup WHERE c.stage = 'select'"
+    " UNION ALL SELECT 'source', sha256, json_array(reading, size, complete, rows, added, repeated, faults) FROM sources"
+    " UNION ALL SELECT 'caption', printf('%012d', c.number), json_array(c.id, c.text, s.sha256, c.line, o.origin, o.license)"
+    "  FROM captions c JOIN sources s ON s.id = c.source JOIN origins o ON o.id = c.origin"
+    " UNION ALL SELECT 'fault', s.sha256 || printf(' %012d', f.line), json_array(f.reason, f.detail) FROM ingest_faults f JOIN sources s ON s.id = f.source"
+    " UNION ALL SELECT 'verdict', s.hash || printf(' %012d', v.number), json_array(v.keep, v.rule, printf('%!.17g', v.value), printf('%!.17g', v.min),"
+    "  printf('%!.17g', v.max), v.duplicate_of, v.text, v.stats) FROM verdicts v JOIN setups s ON s.id = v.setup"
+    " UNION ALL SELECT 'sample', s.hash || printf(' %012d', m.number), '' FROM samples m JOIN setups s ON s.id = m.setup"
+    " UNION ALL SELECT 'candidate', s.hash || printf(' %012d-%06d', d.number, d.k), json_array(d.seed, d.outcome, d.reason, d.detail, d.file, d.bytes,"
+    "  lower(hex(d.sha256)), d.width, d.height, d.tokens_cut) FROM candidates d JOIN setups s ON s.id = d.setup"
+    " UNION ALL SELECT 'score', s.name || ' ' || s.hash || ' ' || g.hash || printf(' %012d-%06d', x.number, x.k),"
+    "  CASE WHEN x.value IS NULL THEN 'not finite' ELSE printf('%!.17g', x.value) END"
+    "  FROM scores x JOIN setups s ON s.id = x.setup JOIN setups g ON g.id = x.generate"
+    " UNION ALL SELECT 'selection', hash, json_array(settings, candidates, eligible, captions, asked, picked, printf('%!.17g', cutoff)) FROM selections"
+    " UNION ALL SELECT 'mean', s.hash || ' ' || m.name, json_array(printf('%!.17g', m.before), printf('%!.17g', m.after))"
+    "  FROM selection_means m JOIN selections s ON s.id = m.selection"
+    " UNION ALL SELECT 'pick', s.hash || printf(' %012d', p.rank), json_array(p.number, p.k, printf('%!.17g', p.score))"
+    "  FROM picks p JOIN selections s ON s.id = p.selection"
+    " UNION ALL SELECT 'export', e.path, json_array(e.format, e.options, s.hash, e.pairs, e.bytes, e.digest)"
+    "  FROM exports e JOIN selections s ON s.id = e.selection",
+};
+
+static sv_status create(sv_ledger *l, sv_error *err) {
+    SV_TRY(sv_ledger_begin(l, err));
+    sv_status st = SV_OK;
+    for (size_t i = 0; st == SV_OK && i < sizeof tables / sizeof *tables; i++) st = sv_sql_script(l, tables[i], err);
+    for (size_t i = 0; st == SV_OK && i < sizeof views / sizeof *views; i++) st = sv_sql_script(l, views[i], err);
+    sv_buf mark = {0};
+    sv_buf_printf(&mark, "PRAGMA application_id = %d; PRAGMA user_version = %d", SV_LEDGER_APPLICATION, SV_LEDGER_VERSION);
+    if (st == SV_OK) st = sv_buf_ok(&mark, err);
+    if (st == SV_OK) st = sv_sql_script(l, mark.data, err);
+    sv_buf_free(&mark);
+    if (st == SV_OK) return sv_ledger_commit(l, err);
+    sv_ledger_rollback(l);
+    return st;
+}
+
+sv_status sv_schema_prepare(sv_ledger *l, bool fresh, sv_error *err) {
+    int64_t application = 0, version = 0, objects = 0;
+    SV_TRY(sv_sql_int(l, &application, err, "PRAGMA application_id", ""));
+    SV_TRY(sv_sql_int(l, &version, err, "PRAGMA user_version", ""));
+    SV_TRY(sv_sql_int(l, &objects, err, "SELECT count(*) FROM sqlite_schema", ""));
+    /* An empty database is what a process leaves that was killed before its first commit. */
+    if (!application && !version && !objects && l->writable) return create(l, err);
+    if (application != SV_LEDGER_APPLICATION) {
+        sv_fail(err, SV_E_INPUT, l->path, fresh || !objects ? "holds nothing: the run was stopped before its first row" : "is not a ledger (an SQLite file of something else)");
+        return sv_hint(err, SV_E_INPUT, fresh || !objects ? "start the run again" : "name another run directory, or move this file away");
+    }
+    if (version > SV_LEDGER_VERSION) {
+        sv_fail(err, SV_E_INPUT, l->path, "was written by a newer version of this program (schema %lld; this one reads %d)", (long long)version, SV_LEDGER_VERSION);
+        return sv_hint(err, SV_E_INPUT, "use that version");
+    }
+    return SV_OK;
+}
