@@ -94,19 +94,16 @@ static sv_status uniform(const uint8_t *a, const uint8_t *b, size_t width, size_
 
 /* ---- gaussian window: sigma 1.5, 11 x 11 ---- */
 
-/* The half of the symmetric taps, centre first. */
+/* The half of the symmetric taps, centre first. `rounded`: exponent, taps, their sum and their quotients in float32. The sum of such taps is
+ * not exactly 1, which weighs on variances that are small differences, so a flavour that has them needs these very numbers. */
 static void taps(double w[RADIUS + 1], bool rounded) {
     double sum = 0;
-    float sum_float = 0;
     for (int j = 0; j <= RADIUS; j++) {
-        w[j] = exp(-0.5 * j * j / (1.5 * 1.5));
-        if (rounded) w[j] = (float)w[j];
+        double exponent = -(double)(j * j) / (2.0 * 1.5 * 1.5);
+        w[j] = rounded ? (float)exp((float)exponent) : exp(exponent);
+        sum += j ? 2.0 * w[j] : w[j];
     }
-    for (int j = -RADIUS; j <= RADIUS; j++) {
-        sum += w[abs(j)];
-        sum_float += (float)w[abs(j)];
-    }
-    for (int j = 0; j <= RADIUS; j++) w[j] = rounded ? (float)w[j] / sum_float : w[j] / sum;
+    for (int j = 0; j <= RADIUS; j++) w[j] = rounded ? (float)w[j] / (float)sum : w[j] / sum;
 }
 
 static sv_status gaussian(const uint8_t *a, const uint8_t *b, size_t width, size_t height, const sv_ssim_options *o, sv_ssim_scratch *s, double *value, sv_error *err) {
