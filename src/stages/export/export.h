@@ -60,13 +60,15 @@ typedef struct sv_export_image {
     char sha256[SV_SHA256_HEX];
 } sv_export_image;
 
+typedef struct sv_export_stream sv_export_stream;
+
 /* A dataset that is being written. */
 typedef struct sv_export_job {
     const char *dir;             /* where the files go: the directory beside the final one */
     const sv_export_facts *facts;
     const void *options;         /* the format's struct */
-    sv_buf sums;                 /* lines of SHA256SUMS so far */
-    sv_buf details;              /* ,"key":value… added by the format to dataset.json */
+    sv_export_stream *sums;      /* SHA256SUMS */
+    sv_buf details;              /* "key":value,… added by the format to dataset.json, each with a comma behind it */
     int64_t pairs, files, bytes;
 } sv_export_job;
 
@@ -83,22 +85,35 @@ typedef struct sv_exporter {
 
 extern const sv_exporter sv_exporter_llava, sv_exporter_webdataset;
 
-/* Says that `name` (relative to the dataset) was written. */
-void sv_export_note(sv_export_job *job, const char *name, const char *sha256, int64_t bytes);
-/* Writes a whole small file and notes it. */
+/* ---- files.c: the files of a dataset; names are relative to it, every file ends up in SHA256SUMS ---- */
+
+/* Writes a whole small file. */
 sv_status sv_export_file(sv_export_job *job, const char *name, const void *data, size_t size, sv_error *err);
+/* The image file under a new name: a hard link where the file system can, otherwise a copy. */
+sv_status sv_export_link(sv_export_job *job, const char *name, const sv_export_image *image, sv_error *err);
+/* A file that is written in pieces, hashed on the way, and made durable at its end. */
+sv_status sv_export_stream_open(sv_export_stream **out, const sv_export_job *job, const char *name, sv_error *err);
+sv_status sv_export_stream_add(sv_export_stream *s, const void *data, size_t size, sv_error *err);
+int64_t sv_export_stream_size(const sv_export_stream *s);
+/* Ends the file and, if job is not NULL, puts it into its SHA256SUMS. sha256 may be NULL. */
+sv_status sv_export_stream_end(sv_export_stream **s, sv_export_job *job, char sha256[SV_SHA256_HEX], sv_error *err);
+void sv_export_stream_drop(sv_export_stream **s);
+
+/* ---- describe.c: JSON about a pair ---- */
+
 /* Appends a JSON string; NULL and "" are null. */
 void sv_export_json_text(sv_buf *b, const char *s);
 /* Appends the description of a pair, one JSON object without a line end: key, id, caption, candidate, k, seed, image facts, scores, origin. key:
  * nine digits. docs/DATASETS.md lists the members. */
 void sv_export_describe(sv_buf *b, const char *key, const sv_pick *pick, const sv_export_image *image);
 
-/* A file that is written in pieces, hashed on the way, and made durable at its end. */
-typedef struct sv_export_stream sv_export_stream;
-sv_status sv_export_stream_open(sv_export_stream **out, const sv_export_job *job, const char *name, sv_error *err);
-sv_status sv_export_stream_add(sv_export_stream *s, const void *data, size_t size, sv_error *err);
-int64_t sv_export_stream_size(const sv_export_stream *s);
-sv_status sv_export_stream_end(sv_export_stream **s, sv_export_job *job, char sha256[SV_SHA256_HEX], sv_error *err);   /* notes the file */
-void sv_export_stream_drop(sv_export_stream **s);
+/* ---- card.c: what all datasets say about themselves ---- */
+
+typedef struct sv_export_counts sv_export_counts;   /* licences, sources, score means of the pairs so far */
+sv_export_counts *sv_export_counts_open(void);      /* NULL when memory runs out */
+bool sv_export_counts_add(sv_export_counts *c, const sv_pick *pick);
+void sv_export_counts_close(sv_export_counts **c);
+/* Writes dataset.json and README.md. */
+sv_status sv_export_cards(sv_export_job *job, const sv_exporter *format, const sv_export_counts *counts, sv_error *err);
 
 #endif
