@@ -151,7 +151,7 @@ static sv_status keep_input(sv_call *c, slot *t, sv_status st) {
 }
 
 sv_status sv_call_floats(sv_call *c, const char *input, const int64_t *dims, int rank, float **data, sv_error *err) {
-    slot *t;
+    slot *t = NULL;
     SV_TRY(input_slot(c, input, &t, err));
     SV_TRY(check_shape(c, t->info, dims, rank, err));
     sv_dtype type = t->info->type;
@@ -163,7 +163,7 @@ sv_status sv_call_floats(sv_call *c, const char *input, const int64_t *dims, int
 }
 
 sv_status sv_call_ints(sv_call *c, const char *input, const int64_t *dims, int rank, int64_t **data, sv_error *err) {
-    slot *t;
+    slot *t = NULL;
     SV_TRY(input_slot(c, input, &t, err));
     SV_TRY(check_shape(c, t->info, dims, rank, err));
     if (t->info->type != SV_DTYPE_I64 && t->info->type != SV_DTYPE_I32)
@@ -175,7 +175,7 @@ sv_status sv_call_ints(sv_call *c, const char *input, const int64_t *dims, int r
 }
 
 sv_status sv_call_number(sv_call *c, const char *input, int64_t count, double **value, sv_error *err) {
-    slot *t;
+    slot *t = NULL;
     SV_TRY(input_slot(c, input, &t, err));
     int rank = t->info->rank;
     if (rank > 1 || t->info->type == SV_DTYPE_OTHER) {
@@ -202,7 +202,7 @@ static sv_status output_slot(sv_call *c, const char *name, slot **out, sv_error 
 }
 
 sv_status sv_call_output(sv_call *c, const char *output, const int64_t *dims, int rank, const float **data, sv_error *err) {
-    slot *t;
+    slot *t = NULL;
     SV_TRY(output_slot(c, output, &t, err));
     SV_TRY(check_shape(c, t->info, dims, rank, err));
     sv_status st = make(c, t, dims, rank, sizeof(float), t->info->type == SV_DTYPE_F32, err);
@@ -217,7 +217,7 @@ sv_status sv_call_output(sv_call *c, const char *output, const int64_t *dims, in
 }
 
 sv_status sv_call_output_any(sv_call *c, const char *output, const sv_call_result **result, sv_error *err) {
-    slot *t;
+    slot *t = NULL;
     SV_TRY(output_slot(c, output, &t, err));
     t->any = true;
     c->out_names[c->out_count++] = t->info->name;

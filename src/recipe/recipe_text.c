@@ -151,7 +151,9 @@ static void help_process(sv_buf *b, yyjson_val *list, int indent) {
         yyjson_obj_iter it = yyjson_obj_iter_with(entry);
         key = yyjson_obj_iter_next(&it);
         indent_by(b, indent + 2);
-        sv_buf_printf(b, "- %s: ", yyjson_get_str(key));
+        sv_buf_puts(b, "- ");
+        sv_buf_add(b, yyjson_get_str(key), yyjson_get_len(key));
+        sv_buf_puts(b, ": ");
         sv_yaml_write_flow(b, yyjson_obj_iter_get_val(key));
         sv_buf_putc(b, '\n');
     }
