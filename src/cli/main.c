@@ -11,6 +11,7 @@ extern const sv_command sv_cmd_help;
 extern const sv_command sv_cmd_resize;
 extern const sv_command sv_cmd_ssim;
 extern const sv_command sv_cmd_ssim_score;
+extern const sv_command sv_cmd_tokenize;
 
 /* One line per command; the order is that of `synthvlm help`. */
 const sv_command *const sv_commands[] = {
@@ -18,6 +19,7 @@ const sv_command *const sv_commands[] = {
     &sv_cmd_resize,
     &sv_cmd_ssim,
     &sv_cmd_ssim_score,
+    &sv_cmd_tokenize,
     &sv_cmd_help,
     NULL,
 };
