@@ -16,6 +16,7 @@ sv_status sv_file_read(const char *path, size_t limit, char **data, size_t *size
     *size = 0;
     if (!limit) limit = (size_t)4 << 30;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) return sv_fail(err, SV_E_INPUT, path, "no such file");
     if (fd < 0) return sv_fail_errno(err, path, "cannot open");
     struct stat s;
     sv_status st = SV_OK;

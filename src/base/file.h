@@ -4,7 +4,8 @@
 
 #include "base/str.h"
 
-/* Reads a whole file into *data (malloc, NUL-terminated beyond *size; the caller frees). Refuses more than `limit` bytes (0: 4 GiB). */
+/* Reads a whole file into *data (malloc, NUL-terminated beyond *size; the caller frees). Refuses more than `limit` bytes (0: 4 GiB).
+ * A file that is not there is SV_E_INPUT; one that cannot be read is SV_E_IO. */
 sv_status sv_file_read(const char *path, size_t limit, char **data, size_t *size, sv_error *err);
 
 /* Writes data to path so that a reader, or a machine that loses power, sees the old file or the whole new one:
