@@ -40,7 +40,7 @@ typedef struct sv_dedup {
     size_t (*key_size)(const void *state);
     sv_status (*key)(const void *state, sv_scan *s, void *key, sv_error *err);
     sv_status (*learn)(void *state, const void *key, uint64_t number, int64_t *duplicate_of, sv_error *err);   /* -1: seen for the first time */
-    void (*restart)(void *state);                                                                              /* forgets everything */
+    void (*restart)(void *state);                                                   /* before the next pass: forgets everything (not if settle) */
     sv_status (*settle)(void *state, sv_error *err);                                                           /* the whole pool was learnt */
     sv_status (*recall)(const void *state, size_t index, uint64_t number, int64_t *duplicate_of, sv_error *err);
 } sv_dedup;
@@ -83,6 +83,6 @@ sv_status sv_refuse_tokenization(bool tokenization, const char *where, const cha
 /* The rows, one per file or small family. */
 extern const sv_op sv_op_alphanumeric, sv_op_special_characters, sv_op_character_repetition, sv_op_word_repetition, sv_op_flagged_words,
     sv_op_text_length, sv_op_words_num, sv_op_average_line_length, sv_op_maximum_line_length, sv_op_whitespace_normalization,
-    sv_op_punctuation_normalization, sv_op_document_dedup;
+    sv_op_punctuation_normalization, sv_op_document_dedup, sv_op_minhash_dedup;
 
 #endif

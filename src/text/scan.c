@@ -18,6 +18,7 @@ void sv_scan_free(sv_scan *s) {
     free(s->word_begin);
     free(s->word_hash);
     free(s->begin);
+    free(s->marks);
     sv_ngrams_free(&s->ngrams);
     *s = (sv_scan){0};
 }
@@ -27,10 +28,11 @@ static void give_back(sv_scan *s) {
     sv_buf *all[3] = {&s->words, &s->buffers[0], &s->buffers[1]};
     for (int i = 0; i < 3; i++)
         if (all[i]->capacity > KEEP_BYTES) sv_buf_free(all[i]);
-    if (s->begin_capacity > KEEP_BYTES) {
+    if (s->begin_capacity > KEEP_BYTES || s->mark_capacity > KEEP_BYTES) {
         free(s->begin);
-        s->begin = NULL;
-        s->begin_capacity = 0;
+        free(s->marks);
+        s->begin = s->marks = NULL;
+        s->begin_capacity = s->mark_capacity = 0;
     }
 }
 
@@ -95,23 +97,32 @@ void sv_scan_counts(sv_scan *s) {
     s->special = special;
 }
 
+static sv_status make_room(uint32_t **array, size_t *capacity, size_t need, sv_error *err) {
+    if (need <= *capacity) return SV_OK;
+    size_t grown = need < 256 ? 256 : need + need / 2;
+    uint32_t *fresh = malloc(grown * sizeof *fresh);
+    if (!fresh) return sv_fail_memory(err, "text", grown * sizeof *fresh);
+    free(*array);
+    *array = fresh;
+    *capacity = grown;
+    return SV_OK;
+}
+
 sv_status sv_scan_begins(sv_scan *s, sv_error *err) {
     if (s->known & KNOW_BEGINS) return SV_OK;
     sv_scan_counts(s);
-    size_t need = (size_t)s->length + 1;
-    if (need > s->begin_capacity) {
-        size_t capacity = need < 256 ? 256 : need + need / 2;
-        uint32_t *begin = malloc(capacity * sizeof *begin);
-        if (!begin) return sv_fail_memory(err, "text", capacity * sizeof *begin);
-        free(s->begin);
-        s->begin = begin;
-        s->begin_capacity = capacity;
-    }
+    SV_TRY(make_room(&s->begin, &s->begin_capacity, (size_t)s->length + 1, err));
     size_t n = 0;
     for (size_t i = 0; i < s->size; i++)
         if (((unsigned char)s->text[i] & 0xC0) != 0x80) s->begin[n++] = (uint32_t)i;
     s->begin[n] = (uint32_t)s->size;
     s->known |= KNOW_BEGINS;
+    return SV_OK;
+}
+
+sv_status sv_scan_marks(sv_scan *s, size_t n, uint32_t **marks, sv_error *err) {
+    SV_TRY(make_room(&s->marks, &s->mark_capacity, n, err));
+    *marks = s->marks;
     return SV_OK;
 }
 

@@ -33,6 +33,8 @@ typedef struct sv_scan {
     int turn;
     uint32_t *begin;                          /* where each code point begins; after sv_scan_begins, for texts that are not ASCII */
     size_t begin_capacity;
+    uint32_t *marks;                          /* scratch of sv_scan_marks */
+    size_t mark_capacity;
 } sv_scan;
 
 void sv_scan_free(sv_scan *s);
@@ -49,6 +51,9 @@ sv_status sv_scan_adopt(sv_scan *s, sv_error *err);
 void sv_scan_counts(sv_scan *s);
 sv_status sv_scan_words(sv_scan *s, sv_error *err);
 sv_status sv_scan_begins(sv_scan *s, sv_error *err);
+
+/* Scratch memory for n positions. */
+sv_status sv_scan_marks(sv_scan *s, size_t n, uint32_t **marks, sv_error *err);
 
 /* Words after refinement without lower case: a lower-case letter can be special where its capital is not. */
 uint32_t sv_scan_word_number(const sv_scan *s);
