@@ -58,6 +58,15 @@ typedef sv_status (*sv_line_fn)(void *user, unsigned thread, yyjson_mut_doc *doc
  * lines are skipped. Results are flushed as soon as the next ones would have to wait for input. */
 sv_status sv_lines_run(FILE *in, unsigned threads, sv_line_fn fn, void *user, sv_error *err);
 
+/* The same for lines that take long each (pictures): a thread takes one line at a time, and a result is written as soon as those before it
+ * are. `number` counts the lines from 0, blank ones left out. After SIGINT or SIGTERM (sv_cli_catch_signals) no further line is begun, and
+ * SV_E_STOPPED is returned once the ones begun are written. */
+typedef sv_status (*sv_job_fn)(void *user, unsigned thread, size_t number, yyjson_mut_doc *doc, yyjson_mut_val *root, sv_error *err);
+sv_status sv_jobs_run(FILE *in, unsigned threads, sv_job_fn fn, void *user, sv_error *err);
+
+/* The mutable document of one input line; on broken JSON an empty object and err. NULL when memory runs out. */
+yyjson_mut_doc *sv_line_parse(char *text, size_t size, sv_error *err);
+
 /* Sets "error" on an object as the contract has it. */
 void sv_line_error(yyjson_mut_doc *doc, yyjson_mut_val *root, const sv_error *err);
 /* Sets or replaces a key. Strings are copied. */

@@ -75,10 +75,9 @@ sv_status sv_line_get_str(yyjson_mut_val *root, const char *key, bool required, 
     return SV_OK;
 }
 
-/* The mutable document of one input line; on broken JSON an empty object and err. */
-static yyjson_mut_doc *parse_line(const line *l, sv_error *err) {
+yyjson_mut_doc *sv_line_parse(char *text, size_t size, sv_error *err) {
     yyjson_read_err bad = {0};
-    yyjson_doc *doc = yyjson_read_opts(l->text, l->size, 0, NULL, &bad);
+    yyjson_doc *doc = yyjson_read_opts(text, size, 0, NULL, &bad);
     yyjson_mut_doc *mut = NULL;
     if (doc && yyjson_is_obj(yyjson_doc_get_root(doc))) mut = yyjson_doc_mut_copy(doc, NULL);
     if (!mut) {
@@ -96,7 +95,7 @@ static yyjson_mut_doc *parse_line(const line *l, sv_error *err) {
 
 static void work_on(job *j, unsigned thread, line *l) {
     sv_error err = {0};
-    yyjson_mut_doc *doc = parse_line(l, &err);
+    yyjson_mut_doc *doc = sv_line_parse(l->text, l->size, &err);
     if (!doc) {
         atomic_store(&j->out_of_memory, true);
         return;

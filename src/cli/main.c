@@ -1,4 +1,5 @@
 /* main.c - the table of commands, signals, help, and where an error is printed: once, here. */
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,11 @@ extern const sv_command sv_cmd_resize;
 extern const sv_command sv_cmd_ssim;
 extern const sv_command sv_cmd_ssim_score;
 extern const sv_command sv_cmd_tokenize;
+extern const sv_command sv_cmd_txt2img;
 
 /* One line per command; the order is that of `synthvlm help`. */
 const sv_command *const sv_commands[] = {
+    &sv_cmd_txt2img,
     &sv_cmd_caption_stats,
     &sv_cmd_resize,
     &sv_cmd_ssim,
@@ -86,7 +89,7 @@ int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "help";
     if (!strcmp(name, "--version") || !strcmp(name, "-V")) {
         char libraries[2048];
-        printf("synthvlm %s\n%s", sv_version(), sv_versions(libraries, sizeof libraries));
+        printf("synthvlm %s\n%s\n", sv_version(), sv_versions(libraries, sizeof libraries));
         return fflush(stdout) == 0 ? 0 : 4;
     }
     if (!strcmp(name, "--help") || !strcmp(name, "-h")) name = "help";
@@ -105,7 +108,9 @@ int main(int argc, char **argv) {
         snprintf(err.why, sizeof err.why, "cannot write");
         st = SV_E_IO;
     }
-    if (st != SV_OK && (err.what[0] || err.why[0])) {
+    /* A reader that has seen enough (`… | head`) is not worth a word. */
+    bool unheard = st == SV_E_IO && !strcmp(err.what, "stdout") && strstr(err.why, strerror(EPIPE));
+    if (st != SV_OK && !unheard && (err.what[0] || err.why[0])) {
         char text[2048];
         fprintf(stderr, "synthvlm: %s\n", sv_error_text(&err, text, sizeof text));
     }

@@ -21,6 +21,7 @@ typedef struct sv_family {
     const char *denoiser;        /* its folder: "unet" or "transformer" */
     int steps;                   /* diffusers' defaults of a call */
     double guidance;
+    unsigned amend;              /* what the pipeline's class changes in its scheduler's configuration (scheduler.h) */
     /* "Stable Diffusion 1.x": the name for people, from what the configs say. */
     const char *(*name)(const sv_model_dir *m);
     /* Makes a condition of a text; text NULL: what diffusers takes for a missing prompt. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "diffusion/pipeline.h"
+#include "diffusion/scheduler.h"
 
 static const char *name(const sv_model_dir *m) {
     /* The 2.x networks project attention linearly; nothing else in the configs tells the two apart at every size. */
@@ -41,6 +42,7 @@ const sv_family sv_family_sd = {
     .denoiser = "unet",
     .steps = 50,
     .guidance = 7.5,
+    .amend = SV_AMEND_STABLE_DIFFUSION,
     .name = name,
     .encode = encode,
     .bind = bind,

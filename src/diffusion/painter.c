@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "diffusion/pipeline.h"
+#include "diffusion/scheduler.h"
 
 void sv_paint_options_init(sv_paint_options *o) {
     *o = (sv_paint_options){.batch = 1, .steps = 50, .guidance = 7.5};
@@ -57,7 +58,7 @@ static sv_status open_painter(sv_painter *w, const sv_paint_options *o, sv_error
     sv_sample_options so;
     sv_sample_options_init(&so, o->steps);
     so.eta = o->eta;
-    SV_TRY(sv_scheduler_open(&w->scheduler, p->dir.scheduler, o->scheduler, err));
+    SV_TRY(sv_scheduler_open_amended(&w->scheduler, p->dir.scheduler, o->scheduler, p->family->amend, err));
     SV_TRY(sv_sampler_open(&w->sampler, w->scheduler, &so, w->batch, w->values, err));
 
     w->generators = calloc(w->batch, sizeof *w->generators);

@@ -1,7 +1,8 @@
 /* graph_file.c - a walk over the protobuf of an .onnx file (onnx.proto3, IR version 3 and later) that looks at tensors only.
  *
- * ModelProto.graph = 7; GraphProto.node = 1, .initializer = 5; NodeProto.attribute = 5; AttributeProto.t = 5, .g = 6;
- * TensorProto.dims = 1, .data_type = 2, .external_data = 13 (key = 1, value = 2). The file is mapped, and weights are stepped over.
+ * ModelProto.graph = 7; GraphProto.node = 1, .initializer = 5, .input = 11, .output = 12; NodeProto.attribute = 5; AttributeProto.t = 5, .g = 6;
+ * TensorProto.dims = 1, .data_type = 2, .external_data = 13 (key = 1, value = 2); ValueInfoProto.name = 1, .type = 2; TypeProto.tensor_type = 1;
+ * tensor_type.elem_type = 1, .shape = 2; shape.dim = 1; dim.dim_value = 1, .dim_param = 2. The file is mapped, and weights are stepped over.
  */
 #include "infer/graph_file.h"
 
@@ -74,17 +75,71 @@ static unsigned type_bytes(uint64_t type) {
     return type < sizeof size ? size[type] : 0;
 }
 
+/* Adds a copy of a string to a list of strings. */
+static bool add_string(char ***list, size_t *count, const char *at, size_t size) {
+    char **more = realloc(*list, (*count + 1) * sizeof *more);
+    if (!more) return false;
+    *list = more;
+    char *copy = sv_strndup(at, size);
+    if (!copy) return false;
+    more[(*count)++] = copy;
+    return true;
+}
+
 static bool add_external(sv_graph_file *g, bytes name) {
     size_t n = (size_t)(name.end - name.at);
     for (size_t i = 0; i < g->external_count; i++)
         if (strlen(g->externals[i]) == n && memcmp(g->externals[i], name.at, n) == 0) return true;
-    char **more = realloc(g->externals, (g->external_count + 1) * sizeof *more);
-    if (!more) return false;
-    g->externals = more;
-    char *copy = sv_strndup((const char *)name.at, n);
-    if (!copy) return false;
-    g->externals[g->external_count++] = copy;
-    return true;
+    return add_string(&g->externals, &g->external_count, (const char *)name.at, n);
+}
+
+static const char *type_name(uint64_t type) {
+    static const char *const names[] = {"?", "float32", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16", "float64",
+                                        "uint32", "uint64", "complex64", "complex128", "bfloat16"};
+    return type < sizeof names / sizeof names[0] ? names[type] : "?";
+}
+
+/* Text of a ValueInfoProto into b: name:type[sizes]. */
+static bool value_text(bytes value, sv_buf *b) {
+    field f, t, s, d;
+    bool bad = false, first = true;
+    while (next_field(&value, &f, &bad)) {
+        if (f.wire != 2) continue;
+        if (f.number == 1) sv_buf_add(b, f.data.at, (size_t)(f.data.end - f.data.at));
+        if (f.number != 2) continue;
+        bytes type = f.data;
+        while (next_field(&type, &t, &bad)) {
+            if (t.number != 1 || t.wire != 2) continue;
+            bytes tensor = t.data;
+            while (next_field(&tensor, &s, &bad)) {
+                if (s.number == 1 && s.wire == 0) sv_buf_printf(b, ":%s[", type_name(s.value));
+                if (s.number != 2 || s.wire != 2) continue;
+                bytes shape = s.data;
+                while (next_field(&shape, &d, &bad)) {
+                    if (d.number != 1 || d.wire != 2) continue;
+                    field size;
+                    bytes dim = d.data;
+                    if (!first) sv_buf_puts(b, ", ");
+                    first = false;
+                    if (!next_field(&dim, &size, &bad))
+                        sv_buf_putc(b, '?');
+                    else if (size.wire == 0)
+                        sv_buf_printf(b, "%llu", (unsigned long long)size.value);
+                    else
+                        sv_buf_add(b, size.data.at, (size_t)(size.data.end - size.data.at));
+                }
+            }
+        }
+    }
+    sv_buf_putc(b, ']');
+    return !bad;
+}
+
+static bool add_value(char ***list, size_t *count, bytes value) {
+    sv_buf b = {0};
+    bool ok = value_text(value, &b) && !b.failed && add_string(list, count, b.data, b.size);
+    sv_buf_free(&b);
+    return ok;
 }
 
 static bool walk_tensor(sv_graph_file *g, bytes b) {
@@ -126,6 +181,8 @@ static bool walk_graph(sv_graph_file *g, bytes b, int depth) {
     if (depth > MAX_DEPTH) return false;
     while (next_field(&b, &f, &bad)) {
         if (f.number == 5 && f.wire == 2 && !walk_tensor(g, f.data)) return false;
+        if (f.number == 11 && f.wire == 2 && depth == 0 && !add_value(&g->inputs, &g->input_count, f.data)) return false;
+        if (f.number == 12 && f.wire == 2 && depth == 0 && !add_value(&g->outputs, &g->output_count, f.data)) return false;
         if (f.number != 1 || f.wire != 2) continue;
         bytes node = f.data;
         while (next_field(&node, &a, &bad)) {
@@ -180,8 +237,14 @@ sv_status sv_graph_file_read(const char *path, sv_graph_file *out, sv_error *err
     return sv_hint(err, SV_E_MODEL, "a file of a few hundred bytes is a Git LFS pointer: fetch the real one; otherwise copy or export it again");
 }
 
+static void free_strings(char **list, size_t count) {
+    for (size_t i = 0; i < count; i++) free(list[i]);
+    free(list);
+}
+
 void sv_graph_file_free(sv_graph_file *g) {
-    for (size_t i = 0; i < g->external_count; i++) free(g->externals[i]);
-    free(g->externals);
+    free_strings(g->externals, g->external_count);
+    free_strings(g->inputs, g->input_count);
+    free_strings(g->outputs, g->output_count);
     *g = (sv_graph_file){0};
 }

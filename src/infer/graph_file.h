@@ -1,4 +1,5 @@
-/* graph_file.h - what an .onnx file says about its weights, read without loading it: where external data lies, how much there is and in what type. */
+/* graph_file.h - what an .onnx file says of itself, read without loading it: inputs, outputs, amount and type of the
+ * weights, and where external data lies. */
 #ifndef SV_INFER_GRAPH_FILE_H
 #define SV_INFER_GRAPH_FILE_H
 
@@ -12,6 +13,8 @@ typedef struct sv_graph_file {
     bool half;                   /* some floating-point weights are stored in half precision */
     char **externals;            /* files of external data, relative to the graph's directory, in order of appearance */
     size_t external_count;
+    char **inputs, **outputs;    /* "sample:float32[batch_size, 4, height, width]" */
+    size_t input_count, output_count;
 } sv_graph_file;
 
 /* SV_E_MODEL: not an ONNX file, or cut short. Free with sv_graph_file_free in any case. */

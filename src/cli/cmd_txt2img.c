@@ -1,0 +1,356 @@
+/* cmd_txt2img.c - `synthvlm txt2img`: one picture from a prompt, or many from JSON lines on one shared model. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "synthvlm/diffusion.h"
+
+static const sv_flag flags[] = {
+    {"model", 'm', "DIR", "model directory in diffusers' layout with ONNX parts"},
+    {"prompt", 'p', "TEXT", "what to draw"},
+    {"negative", 'n', "TEXT", "what not to draw (default none)"},
+    {"seed", 0, "S", "seed of the noise (default 0)"},
+    {"steps", 0, "N", "steps (default: the model family's)"},
+    {"guidance", 0, "G", "classifier-free guidance, off at 1 and below (default: the model family's)"},
+    {"guidance-rescale", 0, "X", "0..1, against overexposure (default 0)"},
+    {"scheduler", 0, "NAME|JSON", "a scheduler's name, or an object of config keys (default: the model's own)"},
+    {"size", 0, "WxH", "size in pixels (default: the model's own)"},
+    {"output", 'o', "FILE|DIR", "the picture (.png, .jpg, .webp); with --jobs a directory"},
+    {"jobs", 'j', "FILE|-", "draw one picture per JSON line; the flags above are the lines' defaults"},
+    {"workers", 0, "N", "pictures drawn at the same time with --jobs (default: all cores)"},
+    {"threads", 0, "N", "threads per picture (default 1)"},
+    {"provider", 0, "NAME", "ONNX Runtime's execution provider (default cpu)"},
+    {"json", 0, NULL, "print the result of a single picture as JSON"},
+    {0}};
+
+static const char about[] =
+    "Draws pictures that equal those of diffusers on the same weights, seed and settings, within 2 of 255 at every pixel.\n"
+    "\n"
+    "  synthvlm txt2img -m models/tabletop -p \"a small red ball on a wooden table\" --seed 7 -o ball.png\n"
+    "\n"
+    "With --jobs every line is an object with \"prompt\" and any of: negative_prompt, seed, steps, guidance, guidance_rescale, width, height,\n"
+    "scheduler (a name or an object of config keys), image (the file's name inside the output directory; default NUMBER.png). Each line comes\n"
+    "back on standard output, in order, with file, latents_sum (float64 sum of the final latents) and seconds. A negative_prompt that\n"
+    "is absent means none; \"\" is encoded. A line that fails gets an \"error\", the others go on, and the exit code is 1.\n"
+    "\n"
+    "  echo '{\"prompt\":\"two blue cubes\",\"seed\":1,\"image\":\"a.png\"}' | synthvlm txt2img -m models/tabletop --jobs - -o out\n";
+
+/* One picture's settings. Strings belong to the line or to the command line. */
+typedef struct request {
+    const char *prompt, *negative;
+    const char *scheduler;
+    uint64_t seed;
+    sv_paint_options paint;
+} request;
+
+/* What one thread keeps from picture to picture. */
+typedef struct seat {
+    sv_painter *painter;
+    sv_paint_options made_for;
+    char *scheduler;             /* made_for's */
+    sv_condition *negative;
+    char *negative_text;
+    bool has_negative;
+    sv_painted picture;
+} seat;
+
+typedef struct studio {
+    sv_pipeline *pipeline;
+    request defaults;
+    const char *dir;             /* where --jobs writes */
+    seat *seats;
+} studio;
+
+static sv_status fail(sv_error *err, sv_status st, const char *what, const char *why) {
+    snprintf(err->what, sizeof err->what, "%s", what);
+    snprintf(err->why, sizeof err->why, "%s", why);
+    err->hint[0] = 0;
+    return err->status = st;
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static bool same_text(const char *a, const char *b) {
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* ---- drawing ---- */
+
+static void leave_seat(seat *s) {
+    sv_painter_close(&s->painter);
+    sv_condition_close(&s->negative);
+    sv_image_free(&s->picture.image);
+    free(s->scheduler);
+    free(s->negative_text);
+    *s = (seat){0};
+}
+
+/* A painter for these options: the seat's own if they are the same as last time. */
+static sv_status ready_painter(const studio *t, seat *s, const request *r, sv_error *err) {
+    const sv_paint_options *a = &s->made_for, *b = &r->paint;
+    bool same = s->painter && a->width == b->width && a->height == b->height && a->steps == b->steps && a->guidance == b->guidance &&
+                a->guidance_rescale == b->guidance_rescale && same_text(s->scheduler, r->scheduler);
+    if (same) return SV_OK;
+    sv_painter_close(&s->painter);
+    free(s->scheduler);
+    s->scheduler = r->scheduler ? strdup(r->scheduler) : NULL;
+    if (r->scheduler && !s->scheduler) return fail(err, SV_E_MEMORY, "scheduler", "out of memory");
+    s->made_for = *b;
+    s->made_for.scheduler = s->scheduler;
+    return sv_painter_open(&s->painter, t->pipeline, &s->made_for, err);
+}
+
+static sv_status ready_negative(const studio *t, seat *s, const request *r, sv_error *err) {
+    if (!(r->paint.guidance > 1) || (s->has_negative && same_text(s->negative_text, r->negative))) return SV_OK;
+    sv_condition_close(&s->negative);
+    free(s->negative_text);
+    s->has_negative = false;
+    s->negative_text = r->negative ? strdup(r->negative) : NULL;
+    if (r->negative && !s->negative_text) return fail(err, SV_E_MEMORY, "negative prompt", "out of memory");
+    sv_status st = sv_pipeline_encode(t->pipeline, r->negative, &s->negative, err);
+    s->has_negative = st == SV_OK;
+    return st;
+}
+
+/* Draws into s->picture and writes `file`. */
+static sv_status draw(const studio *t, seat *s, const request *r, const char *file, double *seconds, sv_error *err) {
+    sv_condition *text = NULL;
+    double start = now();
+    sv_status st = ready_painter(t, s, r, err);
+    if (st == SV_OK) st = ready_negative(t, s, r, err);
+    if (st == SV_OK) st = sv_pipeline_encode(t->pipeline, r->prompt, &text, err);
+    if (st == SV_OK) st = sv_painter_run(s->painter, text, s->negative, &r->seed, 1, &s->picture, (const volatile int *)&sv_cli_stop, err);
+    sv_condition_close(&text);
+    *seconds = now() - start;
+    if (st == SV_OK && !s->picture.finite)
+        st = fail(err, SV_E_MODEL, "drawing", "the picture holds values that are not numbers (the model overflows at these settings)");
+    if (st == SV_OK) st = sv_image_write(&s->picture.image, file, NULL, err);
+    return st;
+}
+
+/* ---- one line of --jobs ---- */
+
+static sv_status bad_key(sv_error *err, const char *key, const char *allowed) {
+    char why[256];
+    snprintf(why, sizeof why, "must be %s", allowed);
+    return fail(err, SV_E_INPUT, key, why);
+}
+
+static sv_status get_int(yyjson_mut_val *root, const char *key, int min, int max, int *out, sv_error *err) {
+    yyjson_mut_val *v = yyjson_mut_obj_get(root, key);
+    char allowed[64];
+    if (!v || yyjson_mut_is_null(v)) return SV_OK;
+    if (yyjson_mut_is_int(v) && yyjson_mut_get_num(v) >= min && yyjson_mut_get_num(v) <= max) {
+        *out = (int)yyjson_mut_get_num(v);
+        return SV_OK;
+    }
+    snprintf(allowed, sizeof allowed, "a whole number in %d..%d", min, max);
+    return bad_key(err, key, allowed);
+}
+
+static sv_status get_real(yyjson_mut_val *root, const char *key, double min, double max, double *out, sv_error *err) {
+    yyjson_mut_val *v = yyjson_mut_obj_get(root, key);
+    char allowed[64];
+    if (!v || yyjson_mut_is_null(v)) return SV_OK;
+    if (yyjson_mut_is_num(v) && yyjson_mut_get_num(v) >= min && yyjson_mut_get_num(v) <= max) {
+        *out = yyjson_mut_get_num(v);
+        return SV_OK;
+    }
+    snprintf(allowed, sizeof allowed, "a number in %g..%g", min, max);
+    return bad_key(err, key, allowed);
+}
+
+static sv_status get_seed(yyjson_mut_val *root, uint64_t *out, sv_error *err) {
+    yyjson_mut_val *v = yyjson_mut_obj_get(root, "seed");
+    if (!v || yyjson_mut_is_null(v)) return SV_OK;
+    if (!yyjson_mut_is_uint(v)) return bad_key(err, "seed", "a whole number in 0..18446744073709551615");
+    *out = yyjson_mut_get_uint(v);
+    return SV_OK;
+}
+
+/* A name, or an object of config keys as JSON text (malloc, into *owned). */
+static sv_status get_scheduler(yyjson_mut_val *root, const char **out, char **owned, sv_error *err) {
+    yyjson_mut_val *v = yyjson_mut_obj_get(root, "scheduler");
+    if (!v || yyjson_mut_is_null(v)) return SV_OK;
+    if (yyjson_mut_is_str(v)) {
+        *out = yyjson_mut_get_str(v);
+        return SV_OK;
+    }
+    if (!yyjson_mut_is_obj(v)) return bad_key(err, "scheduler", "a name or an object of config keys");
+    *owned = yyjson_mut_val_write(v, YYJSON_WRITE_ALLOW_INF_AND_NAN, NULL);
+    if (!*owned) return fail(err, SV_E_MEMORY, "scheduler", "out of memory");
+    *out = *owned;
+    return SV_OK;
+}
+
+/* Names from data stay inside the output directory. */
+static bool stays_inside(const char *name, size_t size) {
+    if (!size || strlen(name) != size || name[0] == '/') return false;
+    for (const char *p = name; *p; p++)
+        if ((unsigned char)*p < 32) return false;
+    for (const char *p = name; p; p = strchr(p, '/')) {
+        p += *p == '/';
+        if (strncmp(p, "..", 2) == 0 && (p[2] == '/' || !p[2])) return false;
+    }
+    return true;
+}
+
+/* DIR/NAME with the folders on the way made. `name` must fit; path has `size` bytes. */
+static sv_status place(const studio *t, yyjson_mut_val *root, size_t number, char *path, size_t size, sv_error *err) {
+    const char *name;
+    char numbered[40];
+    size_t length;
+    sv_status st = sv_line_get_str(root, "image", false, &name, &length, err);
+    if (st != SV_OK) return st;
+    if (!name) length = (size_t)snprintf(numbered, sizeof numbered, "%09zu.png", number), name = numbered;
+    if (!stays_inside(name, length)) return bad_key(err, "image", "a file name inside the output directory");
+    if (snprintf(path, size, "%s/%s", t->dir, name) >= (int)size) return bad_key(err, "image", "a shorter name");
+    for (char *p = path + strlen(t->dir) + 1; (p = strchr(p, '/')); p++) {
+        *p = 0;
+        bool ok = mkdir(path, 0777) == 0 || errno == EEXIST;
+        if (!ok) return fail(err, SV_E_IO, path, strerror(errno));
+        *p = '/';
+    }
+    return SV_OK;
+}
+
+/* Keys of calls that need parts which this build does not have. */
+static sv_status refuse_later(yyjson_mut_val *root, sv_error *err) {
+    static const char *const later[] = {"max_sequence_length", "refiner", "denoising_end", "denoising_start", "init_image", "strength", "aesthetic_score",
+                                        "negative_aesthetic_score", "clip_skip"};
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
+        yyjson_mut_val *v = yyjson_mut_obj_get(root, later[i]);
+        if (v && !yyjson_mut_is_null(v)) return fail(err, SV_E_INPUT, later[i], "is not available");
+    }
+    return SV_OK;
+}
+
+static sv_status read_request(const studio *t, yyjson_mut_val *root, request *r, char **owned, sv_error *err) {
+    const char *text;
+    *r = t->defaults;
+    sv_status st = sv_line_get_str(root, "prompt", !r->prompt, &text, NULL, err);
+    if (st == SV_OK && text) r->prompt = text;
+    if (st == SV_OK) st = sv_line_get_str(root, "negative_prompt", false, &text, NULL, err);
+    if (st == SV_OK && text) r->negative = text;
+    if (st == SV_OK) st = get_seed(root, &r->seed, err);
+    if (st == SV_OK) st = get_int(root, "steps", 1, 10000, &r->paint.steps, err);
+    if (st == SV_OK) st = get_real(root, "guidance", -1000, 1000, &r->paint.guidance, err);
+    if (st == SV_OK) st = get_real(root, "guidance_rescale", 0, 1, &r->paint.guidance_rescale, err);
+    if (st == SV_OK) st = get_int(root, "width", 1, 16384, &r->paint.width, err);
+    if (st == SV_OK) st = get_int(root, "height", 1, 16384, &r->paint.height, err);
+    if (st == SV_OK) st = get_scheduler(root, &r->scheduler, owned, err);
+    if (st == SV_OK) st = refuse_later(root, err);
+    return st;
+}
+
+static sv_status draw_line(void *user, unsigned thread, size_t number, yyjson_mut_doc *doc, yyjson_mut_val *root, sv_error *err) {
+    studio *t = user;
+    seat *s = &t->seats[thread];
+    request r;
+    char path[4096], *owned = NULL;
+    double seconds;
+    sv_status st = read_request(t, root, &r, &owned, err);
+    if (st == SV_OK) st = place(t, root, number, path, sizeof path, err);
+    if (st == SV_OK) st = draw(t, s, &r, path, &seconds, err);
+    if (st == SV_OK) {
+        sv_line_put_str(doc, root, "file", path);
+        sv_line_put_real(doc, root, "latents_sum", s->picture.latents_sum);
+        sv_line_put_real(doc, root, "seconds", seconds);
+    }
+    free(owned);
+    return st;
+}
+
+/* ---- the command ---- */
+
+static sv_status run_jobs(const sv_args *args, studio *t, unsigned workers, sv_error *err) {
+    FILE *in;
+    t->dir = sv_arg(args, "output");
+    if (mkdir(t->dir, 0777) != 0 && errno != EEXIST) return fail(err, SV_E_IO, t->dir, strerror(errno));
+    sv_status st = sv_input_open(sv_arg(args, "jobs"), &in, err);
+    if (st != SV_OK) return st;
+    sv_cli_catch_signals();
+    st = sv_jobs_run(in, workers, draw_line, t, err);
+    sv_input_close(in);
+    return st;
+}
+
+static sv_status run_one(const sv_args *args, studio *t, sv_error *err) {
+    const char *file = sv_arg(args, "output");
+    double seconds;
+    sv_cli_catch_signals();
+    sv_status st = draw(t, &t->seats[0], &t->defaults, file, &seconds, err);
+    if (st != SV_OK || !sv_arg_on(args, "json")) return st;
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    if (!doc) return fail(err, SV_E_MEMORY, "result", "out of memory");
+    yyjson_mut_val *root = yyjson_mut_obj(doc);
+    yyjson_mut_doc_set_root(doc, root);
+    sv_line_put_str(doc, root, "file", file);
+    sv_line_put_real(doc, root, "latents_sum", t->seats[0].picture.latents_sum);
+    sv_line_put_real(doc, root, "seconds", seconds);
+    char *text = yyjson_mut_write(doc, YYJSON_WRITE_INF_AND_NAN_AS_NULL, NULL);
+    yyjson_mut_doc_free(doc);
+    if (!text) return fail(err, SV_E_MEMORY, "result", "out of memory");
+    puts(text);
+    free(text);
+    return SV_OK;
+}
+
+/* The flags over the model family's defaults. */
+static sv_status read_flags(const sv_args *args, const sv_pipeline *p, request *r, sv_error *err) {
+    int64_t steps;
+    sv_paint_options_init(&r->paint);
+    sv_pipeline_defaults(p, &r->paint.steps, &r->paint.guidance);
+    sv_pipeline_default_size(p, &r->paint.width, &r->paint.height);
+    steps = r->paint.steps;
+    r->prompt = sv_arg(args, "prompt");
+    r->negative = sv_arg(args, "negative");
+    r->scheduler = sv_arg(args, "scheduler");
+    sv_status st = sv_arg_seed(args, "seed", &r->seed, err);
+    if (st == SV_OK) st = sv_arg_int(args, "steps", 1, 10000, &steps, err);
+    if (st == SV_OK) st = sv_arg_real(args, "guidance", -1000, 1000, &r->paint.guidance, err);
+    if (st == SV_OK) st = sv_arg_real(args, "guidance-rescale", 0, 1, &r->paint.guidance_rescale, err);
+    if (st == SV_OK) st = sv_arg_size(args, "size", &r->paint.width, &r->paint.height, err);
+    r->paint.steps = (int)steps;
+    return st;
+}
+
+static sv_status run(const sv_args *args, sv_error *err) {
+    bool jobs = sv_arg(args, "jobs") != NULL;
+    if (!sv_arg(args, "model")) return fail(err, SV_E_USAGE, "--model", "is missing: the model's directory");
+    if (!jobs && !sv_arg(args, "prompt")) return fail(err, SV_E_USAGE, "--prompt", "is missing (or --jobs FILE)");
+    if (!sv_arg(args, "output")) return fail(err, SV_E_USAGE, "-o", jobs ? "is missing: the directory for the pictures" : "is missing: the picture's file");
+    int64_t workers = sysconf(_SC_NPROCESSORS_ONLN), threads = 1;
+    sv_engine_options engine;
+    sv_engine_options_init(&engine);
+    sv_status st = sv_arg_int(args, "workers", 1, 256, &workers, err);
+    if (st == SV_OK) st = sv_arg_int(args, "threads", 1, 1024, &threads, err);
+    if (st != SV_OK) return st;
+    if (workers < 1 || !jobs) workers = 1;
+    if (workers > 256) workers = 256;
+    engine.threads_per_image = (int)threads;
+    if (sv_arg(args, "provider")) engine.provider = sv_arg(args, "provider");
+    sv_log log = sv_cli_log();
+    studio t = {.seats = calloc((size_t)workers, sizeof *t.seats)};
+    if (!t.seats) return fail(err, SV_E_MEMORY, "txt2img", "out of memory");
+    st = sv_pipeline_open(&t.pipeline, sv_arg(args, "model"), &engine, &log, err);
+    if (st == SV_OK) st = read_flags(args, t.pipeline, &t.defaults, err);
+    if (st == SV_OK) st = jobs ? run_jobs(args, &t, (unsigned)workers, err) : run_one(args, &t, err);
+    for (int64_t i = 0; i < workers; i++) leave_seat(&t.seats[i]);
+    free(t.seats);
+    sv_pipeline_close(&t.pipeline);
+    return st;
+}
+
+const sv_command sv_cmd_txt2img = {
+    .name = "txt2img", .group = "Images", .usage = "--model DIR (--prompt TEXT -o FILE | --jobs FILE -o DIR)",
+    .summary = "draw pictures from text, equal to diffusers", .about = about, .flags = flags, .run = run};
