@@ -243,7 +243,12 @@ char *sv_path_relative(const char *path, const char *from_dir) {
         }
         const char *tail = to + common;
         while (*tail == '/') tail++;
-        sv_buf_puts(&out, *tail ? tail : ".");
+        if (*tail)
+            sv_buf_puts(&out, tail);
+        else if (out.size)
+            out.data[--out.size] = 0;   /* nothing follows the last "../" */
+        else
+            sv_buf_putc(&out, '.');
     }
     free(to);
     free(from);

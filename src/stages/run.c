@@ -1,0 +1,74 @@
+/* run.c - the stages as the public header has them, and all of them in a row. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "stages/draw.h"
+#include "stages/produce.h"
+#include "synthvlm/dataset.h"
+
+sv_status sv_stage_generate(const char *dir, const sv_recipe *r, const sv_stage_options *o, sv_draw_report *report, sv_error *err) {
+    sv_rundir *run = NULL;
+    sv_status st = sv_rundir_open(&run, dir, r, o, err);
+    if (st == SV_OK) st = sv_generate(run, false, report, err);
+    sv_rundir_close(&run);
+    return st;
+}
+
+/* Says how to get pictures back that were found missing or damaged. */
+static sv_status short_of_files(const sv_rundir *run, int64_t lost, sv_error *err) {
+    if (!lost) return SV_OK;
+    sv_fail(err, SV_SHORT, run->dir, "%lld image files are gone or damaged", (long long)lost);
+    return sv_hint(err, SV_SHORT, "`synthvlm run %s` makes them again, with the same bytes", run->dir);
+}
+
+sv_status sv_stage_score(const char *dir, const sv_recipe *r, const sv_stage_options *o, int64_t *scored, sv_error *err) {
+    sv_rundir *run = NULL;
+    int64_t lost = 0, count = 0;
+    sv_status st = sv_rundir_open(&run, dir, r, o, err);
+    if (st == SV_OK) st = sv_score(run, &count, &lost, err);
+    if (st == SV_OK) st = short_of_files(run, lost, err);
+    sv_rundir_close(&run);
+    if (scored) *scored = count;
+    return st;
+}
+
+sv_status sv_stage_export(const char *dir, const sv_recipe *r, const sv_stage_options *o, sv_error *err) {
+    sv_rundir *run = NULL;
+    sv_status st = sv_rundir_open(&run, dir, r, o, err);
+    if (st == SV_OK) st = sv_export_run(run, err);
+    sv_rundir_close(&run);
+    return st;
+}
+
+/* Draws and scores until nothing is missing. Files that turn out damaged while they are scored are drawn again, once: a disk that loses them
+ * again is not ours to mend. */
+static sv_status produce(sv_rundir *run, sv_error *err) {
+    int64_t scored = 0, lost = 0;
+    for (int round = 0; round < 2; round++) {
+        SV_TRY(sv_generate(run, true, NULL, err));
+        SV_TRY(sv_score(run, &scored, &lost, err));
+        if (!lost) return SV_OK;
+    }
+    return short_of_files(run, lost, err);
+}
+
+/* Fewer pairs than asked is said at the end; the datasets of what there is are written all the same. */
+static sv_status run_all(sv_rundir *run, sv_error *err) {
+    SV_TRY(sv_curate(run, NULL, err));
+    SV_TRY(produce(run, err));
+    sv_status selected = sv_select(run, NULL, err);
+    if (selected != SV_OK && selected != SV_SHORT) return selected;
+    sv_error later = {0};
+    sv_status st = sv_export_run(run, selected == SV_OK ? err : &later);
+    if (st == SV_OK) st = sv_verify_run(run, selected == SV_OK ? err : &later);
+    if (st != SV_OK && selected != SV_OK && err) *err = later;
+    return st != SV_OK ? st : selected;
+}
+
+sv_status sv_run(const char *dir, const sv_recipe *r, const sv_stage_options *o, sv_error *err) {
+    sv_rundir *run = NULL;
+    sv_status st = sv_rundir_open(&run, dir, r, o, err);
+    if (st == SV_OK) st = run_all(run, err);
+    sv_rundir_close(&run);
+    return st;
+}

@@ -1,0 +1,218 @@
+/* summary.c - one screen that tells what came of a run. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "stages/rundir.h"
+#include "synthvlm/stages.h"
+
+enum { MOST_REASONS = 6, MOST_MEANS = 8, MOST_EXPORTS = 16 };
+
+typedef struct reason { char name[64]; int64_t count; } reason;
+typedef struct reasons {
+    reason list[MOST_REASONS];
+    size_t count;
+    int64_t others;              /* sum of what did not fit */
+    size_t other_count;
+} reasons;
+
+typedef struct export_line { char path[128]; int64_t pairs, bytes; } export_line;
+
+/* All that is shown, whatever the form. */
+typedef struct summary {
+    const char *dir;
+    char name[64];
+    sv_funnel funnel;
+    reasons faults, rules, failures;
+    sv_rate rate;
+    sv_mean means[MOST_MEANS];
+    size_t mean_count;
+    char by[16];
+    double cutoff;
+    export_line exports[MOST_EXPORTS];
+    size_t export_count;
+    bool has_sheet;
+} summary;
+
+static sv_status add_reason(void *user, const char *name, int64_t count, sv_error *err) {
+    reasons *r = user;
+    if (r->count < MOST_REASONS) {
+        snprintf(r->list[r->count].name, sizeof r->list[0].name, "%s", name);
+        r->list[r->count++].count = count;
+    } else {
+        r->others += count;
+        r->other_count++;
+    }
+    return SV_OK;
+}
+
+static sv_status add_export(void *user, const sv_export_row *row, sv_error *err) {
+    summary *s = user;
+    if (s->export_count == MOST_EXPORTS) return SV_OK;
+    export_line *e = &s->exports[s->export_count++];
+    snprintf(e->path, sizeof e->path, "%s", row->path);
+    e->pairs = row->pairs;
+    e->bytes = row->bytes;
+    return SV_OK;
+}
+
+static sv_status read_selection(sv_ledger *l, summary *s, sv_error *err) {
+    char *json = NULL;
+    SV_TRY(sv_ledger_selection_json(l, &json, err));
+    if (!json) return SV_OK;
+    yyjson_doc *doc = yyjson_read(json, strlen(json), 0);
+    yyjson_val *root = yyjson_doc_get_root(doc), *cutoff = yyjson_obj_get(root, "cutoff"), *name, *mean;
+    const char *by = yyjson_get_str(yyjson_obj_get(root, "by"));
+    snprintf(s->by, sizeof s->by, "%s", by ? by : "");
+    s->cutoff = yyjson_is_num(cutoff) ? yyjson_get_num(cutoff) : NAN;
+    size_t i, n;
+    yyjson_obj_foreach(yyjson_obj_get(root, "means"), i, n, name, mean) {
+        if (s->mean_count == MOST_MEANS) break;
+        sv_mean *m = &s->means[s->mean_count++];
+        snprintf(m->name, sizeof m->name, "%s", yyjson_get_str(name));
+        m->before = yyjson_get_num(yyjson_obj_get(mean, "before"));
+        m->after = yyjson_get_num(yyjson_obj_get(mean, "after"));
+    }
+    yyjson_doc_free(doc);
+    free(json);
+    return SV_OK;
+}
+
+static sv_status read_all(sv_ledger *l, summary *s, sv_error *err) {
+    SV_TRY(sv_ledger_funnel(l, &s->funnel, err));
+    SV_TRY(sv_ledger_tally(l, SV_TALLY_FAULTS, add_reason, &s->faults, err));
+    SV_TRY(sv_ledger_tally(l, SV_TALLY_RULES, add_reason, &s->rules, err));
+    SV_TRY(sv_ledger_tally(l, SV_TALLY_FAILURES, add_reason, &s->failures, err));
+    SV_TRY(sv_ledger_rate(l, SV_STAGE_GENERATE, 10000, &s->rate, err));
+    SV_TRY(read_selection(l, s, err));
+    return sv_ledger_each_export(l, add_export, s, err);
+}
+
+/* ---- text ---- */
+
+static void line(sv_buf *b, const char *label, int64_t count, const char *unit) {
+    sv_buf_printf(b, "  %-10s %9lld %s", label, (long long)(count < 0 ? 0 : count), unit);
+}
+
+/* Reasons on lines of their own, right below the step that they belong to. */
+static void add_reasons(sv_buf *b, const reasons *r) {
+    for (size_t i = 0; i < r->count; i++) sv_buf_printf(b, "             %9lld   %s\n", (long long)r->list[i].count, r->list[i].name);
+    if (r->other_count) sv_buf_printf(b, "             %9lld   for %zu other reasons\n", (long long)r->others, r->other_count);
+}
+
+static void text_funnel(const summary *s, sv_buf *b) {
+    const sv_funnel *f = &s->funnel;
+    line(b, "read", f->rows, "captions");
+    if (f->repeated > 0) sv_buf_printf(b, ", %lld met again", (long long)f->repeated);
+    if (f->faults > 0) sv_buf_printf(b, ", %lld rows unusable:", (long long)f->faults);
+    sv_buf_putc(b, '\n');
+    add_reasons(b, &s->faults);
+    line(b, "kept", f->kept, "");
+    sv_buf_printf(b, f->judged > f->kept ? "past the process list; %lld rejected by\n" : "past the process list\n", (long long)(f->judged - f->kept));
+    add_reasons(b, &s->rules);
+    line(b, "sampled", f->sampled, "captions to draw\n");
+    line(b, "drawn", f->drawn, "pictures");
+    if (s->rate.seconds > 0) sv_buf_printf(b, ", %.1f images/s", (double)s->rate.count / s->rate.seconds);
+    sv_buf_puts(b, f->failed > 0 ? "; failed:\n" : "\n");
+    add_reasons(b, &s->failures);
+    line(b, "scored", f->scored, "pictures\n");
+    if (f->picked < 0) return;
+    line(b, "eligible", f->eligible, "");
+    sv_buf_printf(b, "pictures of %lld captions\n", (long long)f->eligible_captions);
+    line(b, "selected", f->picked, "pairs");
+    if (isfinite(s->cutoff)) sv_buf_printf(b, ", by %s, the last at %.4f", s->by, s->cutoff);
+    sv_buf_putc(b, '\n');
+}
+
+static void text_means(const summary *s, sv_buf *b) {
+    if (!s->mean_count) return;
+    sv_buf_puts(b, "\n  mean score        drawn   selected\n");
+    for (size_t i = 0; i < s->mean_count; i++) sv_buf_printf(b, "  %-14s %8.4f   %8.4f\n", s->means[i].name, s->means[i].before, s->means[i].after);
+}
+
+static void text_places(const summary *s, sv_buf *b) {
+    sv_buf_puts(b, "\n");
+    for (size_t i = 0; i < s->export_count; i++)
+        sv_buf_printf(b, "  %-11s %s/%s   %lld pairs, %.1f MB, verified\n", i ? "" : "datasets", s->dir, s->exports[i].path, (long long)s->exports[i].pairs,
+                      (double)s->exports[i].bytes / 1e6);
+    if (s->has_sheet) sv_buf_printf(b, "  %-11s %s/sheet.png\n", "sheet", s->dir);
+    sv_buf_printf(b, "  %-11s %s/ledger.sqlite   synthvlm show %s ID tells why\n", "ledger", s->dir, s->dir);
+}
+
+/* ---- JSON ---- */
+
+static void json_reasons(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *key, const reasons *r) {
+    yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, root, key);
+    for (size_t i = 0; i < r->count; i++) yyjson_mut_obj_add(o, yyjson_mut_strcpy(doc, r->list[i].name), yyjson_mut_sint(doc, r->list[i].count));
+    if (r->other_count) yyjson_mut_obj_add_sint(doc, o, "other", r->others);
+}
+
+static char *to_json(const summary *s) {
+    const sv_funnel *f = &s->funnel;
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *o = doc ? yyjson_mut_obj(doc) : NULL;
+    if (!o) {
+        yyjson_mut_doc_free(doc);
+        return NULL;
+    }
+    yyjson_mut_doc_set_root(doc, o);
+    yyjson_mut_obj_add_str(doc, o, "dir", s->dir);
+    const struct { const char *key; int64_t value; } counts[] = {
+        {"rows", f->rows}, {"repeated", f->repeated}, {"faults", f->faults}, {"captions", f->captions}, {"judged", f->judged}, {"kept", f->kept}, {"sampled", f->sampled},
+        {"drawn", f->drawn}, {"failed", f->failed}, {"scored", f->scored}, {"eligible", f->eligible}, {"eligible_captions", f->eligible_captions}, {"picked", f->picked}};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        if (counts[i].value < 0)
+            yyjson_mut_obj_add_null(doc, o, counts[i].key);
+        else
+            yyjson_mut_obj_add_sint(doc, o, counts[i].key, counts[i].value);
+    }
+    json_reasons(doc, o, "fault_reasons", &s->faults);
+    json_reasons(doc, o, "rejected_by", &s->rules);
+    json_reasons(doc, o, "failure_reasons", &s->failures);
+    if (s->rate.seconds > 0) yyjson_mut_obj_add_real(doc, o, "images_per_second", (double)s->rate.count / s->rate.seconds);
+    yyjson_mut_val *means = yyjson_mut_obj_add_obj(doc, o, "means");
+    for (size_t i = 0; i < s->mean_count; i++) {
+        yyjson_mut_val *m = yyjson_mut_obj_add_obj(doc, means, s->means[i].name);
+        yyjson_mut_obj_add_real(doc, m, "before", s->means[i].before);
+        yyjson_mut_obj_add_real(doc, m, "after", s->means[i].after);
+    }
+    yyjson_mut_val *exports = yyjson_mut_obj_add_arr(doc, o, "datasets");
+    for (size_t i = 0; i < s->export_count; i++) {
+        yyjson_mut_val *e = yyjson_mut_arr_add_obj(doc, exports);
+        yyjson_mut_obj_add_str(doc, e, "path", s->exports[i].path);
+        yyjson_mut_obj_add_sint(doc, e, "pairs", s->exports[i].pairs);
+        yyjson_mut_obj_add_sint(doc, e, "bytes", s->exports[i].bytes);
+    }
+    char *text = yyjson_mut_write(doc, YYJSON_WRITE_INF_AND_NAN_AS_NULL, NULL);
+    yyjson_mut_doc_free(doc);
+    return text;
+}
+
+sv_status sv_run_summary(const char *dir, bool json, char **text, sv_error *err) {
+    summary *s = calloc(1, sizeof *s);
+    sv_ledger *l = NULL;
+    sv_buf b = {0};
+    *text = NULL;
+    if (!s) return sv_fail_memory(err, dir, sizeof *s);
+    s->dir = dir;
+    sv_buf_printf(&b, "%s/sheet.png", dir);
+    s->has_sheet = b.data && sv_is_file(b.data);
+    sv_buf_clear(&b);
+    sv_status st = sv_rundir_read(dir, &l, err);
+    if (st == SV_OK) st = read_all(l, s, err);
+    if (st == SV_OK && json)
+        *text = to_json(s);
+    else if (st == SV_OK) {
+        sv_buf_printf(&b, "%s\n\n", dir);
+        text_funnel(s, &b);
+        text_means(s, &b);
+        text_places(s, &b);
+        *text = b.failed ? NULL : sv_strdup(b.data);
+    }
+    if (st == SV_OK && !*text) st = sv_fail_memory(err, dir, 0);
+    sv_buf_free(&b);
+    sv_ledger_close(&l);
+    free(s);
+    return st;
+}
