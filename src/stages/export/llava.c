@@ -160,7 +160,7 @@ static sv_status llava_finish(sv_export_job *job, void *state, sv_error *err) {
     char *images = sv_path_join(job->dir, "images");
     sv_status st = images ? sv_dir_sync(images, err) : sv_fail_memory(err, "images", 0);
     free(images);
-    if (s->tokens_removed) sv_buf_printf(&job->details, "\"image_tokens_replaced\": %lld, ", (long long)s->tokens_removed);
+    if (s->tokens_removed) sv_buf_printf(&job->details, "\"image_tokens_replaced\": %lld,\n ", (long long)s->tokens_removed);
     return st;
 }
 
