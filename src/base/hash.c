@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 #define XXH_INLINE_ALL
@@ -31,7 +32,39 @@ void sv_md5(const void *data, size_t n, uint8_t out[16]) {
     digest(EVP_md5(), data, n, out, 16);
 }
 
+/* SHA-1 is taken of millions of short texts. libcrypto's one-shot function looks the algorithm up each time, which costs ten times
+ * the hash; so every thread keeps a context. */
+static pthread_once_t sha1_once = PTHREAD_ONCE_INIT;
+static pthread_key_t sha1_key;
+static bool sha1_key_made;
+static EVP_MD *sha1_algorithm;
+
+static void free_context(void *context) {
+    EVP_MD_CTX_free(context);
+}
+
+static void prepare_sha1(void) {
+    sha1_algorithm = EVP_MD_fetch(NULL, "SHA1", NULL);
+    sha1_key_made = pthread_key_create(&sha1_key, free_context) == 0;
+}
+
+static EVP_MD_CTX *sha1_context(void) {
+    pthread_once(&sha1_once, prepare_sha1);
+    if (!sha1_algorithm || !sha1_key_made) return NULL;
+    EVP_MD_CTX *context = pthread_getspecific(sha1_key);
+    if (context) return context;
+    context = EVP_MD_CTX_new();
+    if (context && pthread_setspecific(sha1_key, context) != 0) {
+        EVP_MD_CTX_free(context);
+        context = NULL;
+    }
+    return context;
+}
+
 void sv_sha1(const void *data, size_t n, uint8_t out[20]) {
+    EVP_MD_CTX *c = sha1_context();
+    unsigned len;
+    if (c && EVP_DigestInit_ex(c, sha1_algorithm, NULL) == 1 && EVP_DigestUpdate(c, data, n) == 1 && EVP_DigestFinal_ex(c, out, &len) == 1) return;
     SHA1(data, n, out);
 }
 

@@ -80,6 +80,9 @@ sv_status sv_op_unknown(const char *name, const char *where, sv_error *err);
 /* `tokenization: true` where only characters and plain words are built in. */
 sv_status sv_refuse_tokenization(bool tokenization, const char *where, const char *needs, sv_error *err);
 
+/* document_deduplicator: what of a text is compared, in memory of the scan (op_document_dedup.c). */
+sv_status sv_document_comparable(const void *state, sv_scan *s, const char **out, size_t *out_size, sv_error *err);
+
 /* The rows, one per file or small family. */
 extern const sv_op sv_op_alphanumeric, sv_op_special_characters, sv_op_character_repetition, sv_op_word_repetition, sv_op_flagged_words,
     sv_op_text_length, sv_op_words_num, sv_op_average_line_length, sv_op_maximum_line_length, sv_op_whitespace_normalization,

