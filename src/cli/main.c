@@ -8,6 +8,7 @@
 #include "args.h"
 
 extern const sv_command sv_cmd_caption_stats;
+extern const sv_command sv_cmd_clip_score;
 extern const sv_command sv_cmd_help;
 extern const sv_command sv_cmd_resize;
 extern const sv_command sv_cmd_ssim;
@@ -18,6 +19,7 @@ extern const sv_command sv_cmd_txt2img;
 /* One line per command; the order is that of `synthvlm help`. */
 const sv_command *const sv_commands[] = {
     &sv_cmd_txt2img,
+    &sv_cmd_clip_score,
     &sv_cmd_caption_stats,
     &sv_cmd_resize,
     &sv_cmd_ssim,
