@@ -25,7 +25,6 @@ static sv_status run(const sv_args *args, sv_error *err) {
         print_overview();
         return SV_OK;
     }
-#ifdef SV_HAVE_RECIPE
     if (!strcmp(topic, "recipe")) {
         char *text = NULL;
         sv_status st = sv_recipe_help(&text, err);
@@ -33,7 +32,6 @@ static sv_status run(const sv_args *args, sv_error *err) {
         free(text);
         return st;
     }
-#endif
     for (const sv_command *const *c = sv_commands; *c; c++)
         if (!strcmp((*c)->name, topic)) {
             sv_cli_help(*c, stdout);
