@@ -9,6 +9,7 @@
 
 extern const sv_command sv_cmd_caption_stats;
 extern const sv_command sv_cmd_clip_score;
+extern const sv_command sv_cmd_describe;
 extern const sv_command sv_cmd_help;
 extern const sv_command sv_cmd_resize;
 extern const sv_command sv_cmd_ssim;
@@ -25,6 +26,7 @@ const sv_command *const sv_commands[] = {
     &sv_cmd_ssim,
     &sv_cmd_ssim_score,
     &sv_cmd_tokenize,
+    &sv_cmd_describe,
     &sv_cmd_help,
     NULL,
 };

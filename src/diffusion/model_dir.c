@@ -24,6 +24,10 @@ static const struct {
     [SV_PART_ENCODER] = {"vae_encoder", "the encoder"},
 };
 
+const char *sv_tokenizer_folder(int i) {
+    return i >= 0 && i < SV_MAX_TOKENIZERS ? tokenizer_dirs[i] : NULL;
+}
+
 /* DIR/a/b; NULL when memory runs out. */
 static char *join3(const char *dir, const char *a, const char *b) {
     char *x = sv_path_join(dir, a), *y = x && b ? sv_path_join(x, b) : NULL;

@@ -52,11 +52,23 @@ void sv_model_dir_free(sv_model_dir *m);
 
 /* SV_E_MODEL for the first thing that text-to-image needs and that is not there, with the command that gets it. */
 sv_status sv_model_dir_check(const sv_model_dir *m, sv_error *err);
-/* The same for one part; `tokenizer` -1 or an index. Texts for describe. */
+/* Whether the family needs a part, and this directory does not switch it off. */
 bool sv_model_dir_needs(const sv_model_dir *m, sv_part part);
 bool sv_model_dir_needs_tokenizer(const sv_model_dir *m, int i);
 /* The command that makes ONNX parts, with the model's own name where the directory tells it. Into buf. */
 const char *sv_model_dir_command(const sv_model_dir *m, char *buf, size_t size);
+
+/* What the configs say of shapes. SV_E_MODEL: a key is missing or makes no sense. */
+typedef struct sv_model_sizes {
+    int factor;                  /* picture pixels per latent value along a side */
+    int multiple;                /* sides must be multiples of this */
+    int channels;                /* of the latents */
+    int width, height;           /* the model's own size in pixels */
+    float scaling, shift;        /* decoder input = latents / scaling + shift */
+} sv_model_sizes;
+sv_status sv_model_dir_sizes(const sv_model_dir *m, sv_model_sizes *out, sv_error *err);
+
+const char *sv_tokenizer_folder(int i);    /* "tokenizer", "tokenizer_2" … */
 
 /* Adds the files that decide what is drawn. */
 sv_status sv_model_dir_files(const sv_model_dir *m, sv_file_list *l, sv_error *err);

@@ -13,10 +13,10 @@ void sv_paint_options_init(sv_paint_options *o) {
 /* ---- open and close ---- */
 
 static sv_status check_options(const sv_pipeline *p, const sv_paint_options *o, sv_error *err) {
-    if (o->width < 1 || o->height < 1 || o->width % p->multiple || o->height % p->multiple) {
-        sv_fail(err, SV_E_USAGE, "size", "%dx%d does not fit this model: both sides must be multiples of %d", o->width, o->height, p->multiple);
-        int w = (o->width + p->multiple / 2) / p->multiple * p->multiple, h = (o->height + p->multiple / 2) / p->multiple * p->multiple;
-        return sv_hint(err, SV_E_USAGE, "%dx%d would; the model's own size is %dx%d", w > 0 ? w : p->multiple, h > 0 ? h : p->multiple, p->width, p->height);
+    if (o->width < 1 || o->height < 1 || o->width % p->sizes.multiple || o->height % p->sizes.multiple) {
+        sv_fail(err, SV_E_USAGE, "size", "%dx%d does not fit this model: both sides must be multiples of %d", o->width, o->height, p->sizes.multiple);
+        int w = (o->width + p->sizes.multiple / 2) / p->sizes.multiple * p->sizes.multiple, h = (o->height + p->sizes.multiple / 2) / p->sizes.multiple * p->sizes.multiple;
+        return sv_hint(err, SV_E_USAGE, "%dx%d would; the model's own size is %dx%d", w > 0 ? w : p->sizes.multiple, h > 0 ? h : p->sizes.multiple, p->sizes.width, p->sizes.height);
     }
     if (o->width > 16384 || o->height > 16384) return sv_fail(err, SV_E_USAGE, "size", "%dx%d is too large, at most 16384 on a side", o->width, o->height);
     if (o->batch < 1 || o->batch > 4096) return sv_fail(err, SV_E_USAGE, "batch", "%d is not in 1..4096", o->batch);
@@ -27,7 +27,7 @@ static sv_status check_options(const sv_pipeline *p, const sv_paint_options *o, 
 
 static sv_status bind_denoiser(sv_painter *w, sv_error *err) {
     sv_pipeline *p = w->p;
-    int64_t shape[4] = {(int64_t)w->rows, p->channels, w->h, w->w};
+    int64_t shape[4] = {(int64_t)w->rows, p->sizes.channels, w->h, w->w};
     SV_TRY(sv_call_open(&w->denoise, p->sessions[SV_PART_DENOISER], err));
     SV_TRY(sv_call_floats(w->denoise, "sample", shape, 4, &w->sample, err));
     SV_TRY(sv_call_number(w->denoise, "timestep", 1, &w->timestep, err));
@@ -39,7 +39,7 @@ static sv_status bind_denoiser(sv_painter *w, sv_error *err) {
 static sv_status bind_decoder(sv_painter *w, sv_error *err) {
     sv_pipeline *p = w->p;
     SV_TRY(sv_call_open(&w->decode, p->sessions[SV_PART_DECODER], err));
-    SV_TRY(sv_call_floats(w->decode, "latent_sample", (int64_t[]){1, p->channels, w->h, w->w}, 4, &w->code, err));
+    SV_TRY(sv_call_floats(w->decode, "latent_sample", (int64_t[]){1, p->sizes.channels, w->h, w->w}, 4, &w->code, err));
     return sv_call_output(w->decode, "sample", (int64_t[]){1, 3, w->o.height, w->o.width}, 4, &w->picture, err);
 }
 
@@ -51,9 +51,9 @@ static sv_status open_painter(sv_painter *w, const sv_paint_options *o, sv_error
     w->guided = o->guidance > 1;
     w->batch = (size_t)o->batch;
     w->rows = w->guided ? 2 * w->batch : w->batch;
-    w->h = o->height / p->factor;
-    w->w = o->width / p->factor;
-    w->values = (size_t)(p->channels * w->h * w->w);
+    w->h = o->height / p->sizes.factor;
+    w->w = o->width / p->sizes.factor;
+    w->values = (size_t)(p->sizes.channels * w->h * w->w);
 
     sv_sample_options so;
     sv_sample_options_init(&so, o->steps);
@@ -169,7 +169,7 @@ static sv_status decode(sv_painter *w, size_t b, sv_painted *out, sv_error *err)
     out->finite = isfinite(out->latents_sum);
     SV_TRY(sv_image_alloc(&out->image, w->o.width, w->o.height, SV_MODE_RGB, err));
     if (!out->finite) return SV_OK;
-    for (size_t i = 0; i < w->values; i++) w->code[i] = x[i] / p->scaling + p->shift;
+    for (size_t i = 0; i < w->values; i++) w->code[i] = x[i] / p->sizes.scaling + p->sizes.shift;
     SV_TRY(sv_call_run(w->decode, err));
     out->finite = to_bytes(w->picture, w->o.width, w->o.height, out->image.data);
     return SV_OK;

@@ -90,40 +90,6 @@ static sv_status load_tokenizers(sv_pipeline *p, sv_error *err) {
     return SV_OK;
 }
 
-/* ---- what the configs say ---- */
-
-static sv_status read_sizes(sv_pipeline *p, sv_error *err) {
-    const sv_part_files *denoiser = &p->dir.parts[SV_PART_DENOISER], *decoder = &p->dir.parts[SV_PART_DECODER];
-    int64_t channels, in, side, wide;
-    double scaling, shift;
-    size_t levels = sv_config_list_size(decoder, "block_out_channels"), depth = sv_config_list_size(denoiser, "block_out_channels");
-    if (!levels || levels > 16) {
-        sv_fail(err, SV_E_MODEL, p->dir.path, "vae_decoder/config.json does not say how the decoder is built (block_out_channels)");
-        return sv_hint(err, SV_E_MODEL, "copy config.json of the original model's vae folder to vae_decoder");
-    }
-    SV_TRY(sv_config_int(decoder, "latent_channels", 4, &channels, err));
-    SV_TRY(sv_config_int(denoiser, "in_channels", channels, &in, err));
-    SV_TRY(sv_config_int(denoiser, "sample_size", 64, &side, err));
-    SV_TRY(sv_config_real(decoder, "scaling_factor", 0.18215, &scaling, err));
-    SV_TRY(sv_config_real(decoder, "shift_factor", 0, &shift, err));
-    if (in != channels)
-        return sv_fail(err, SV_E_MODEL, p->dir.path, "the denoiser takes %lld channels where the decoder has %lld: not a text-to-image model (inpainting?)",
-                       (long long)in, (long long)channels);
-    if (channels < 1 || channels > 1024 || side < 1 || side > 4096 || !(scaling > 0))
-        return sv_fail(err, SV_E_MODEL, p->dir.path, "unusable sizes in the configs: %lld channels, sample_size %lld, scaling_factor %g", (long long)channels,
-                       (long long)side, scaling);
-    wide = side;
-    p->factor = 1 << (levels - 1);
-    /* Each further level of the unet halves the latents, and its graph can only double them back if nothing was rounded away. */
-    p->multiple = p->factor << (depth > 1 && depth < 16 ? depth - 1 : 0);
-    p->channels = (int)channels;
-    p->scaling = (float)scaling;
-    p->shift = (float)shift;
-    p->width = (int)wide * p->factor;
-    p->height = (int)side * p->factor;
-    return SV_OK;
-}
-
 sv_status sv_pipeline_open(sv_pipeline **out, const char *model_dir, const sv_engine_options *o, const sv_log *log, sv_error *err) {
     *out = NULL;
     sv_engine_options defaults;
@@ -137,7 +103,7 @@ sv_status sv_pipeline_open(sv_pipeline **out, const char *model_dir, const sv_en
     if (st == SV_OK) st = sv_model_dir_check(&p->dir, err);
     if (st == SV_OK) {
         p->family = p->dir.family;
-        st = read_sizes(p, err);
+        st = sv_model_dir_sizes(&p->dir, &p->sizes, err);
     }
     if (st == SV_OK) st = load_tokenizers(p, err);
     if (st == SV_OK) st = load_sessions(p, o, err);
@@ -169,12 +135,12 @@ const char *sv_pipeline_scheduler_config(const sv_pipeline *p) {
 }
 
 int sv_pipeline_multiple(const sv_pipeline *p) {
-    return p->multiple;
+    return p->sizes.multiple;
 }
 
 void sv_pipeline_default_size(const sv_pipeline *p, int *width, int *height) {
-    *width = p->width;
-    *height = p->height;
+    *width = p->sizes.width;
+    *height = p->sizes.height;
 }
 
 void sv_pipeline_defaults(const sv_pipeline *p, int *steps, double *guidance) {

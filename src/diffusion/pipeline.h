@@ -16,11 +16,7 @@ struct sv_pipeline {
     int text_length[SV_MAX_TOKENIZERS];       /* ids in a row of that encoder */
     sv_log log;
 
-    int factor;                  /* picture pixels per latent value along a side */
-    int multiple;                /* sides must be multiples of this */
-    int channels;                /* of the latents */
-    int width, height;           /* the model's own size in pixels */
-    float scaling, shift;        /* decoder input = latents / scaling + shift */
+    sv_model_sizes sizes;
 
     pthread_mutex_t lock;        /* guards hash */
     char hash[65];

@@ -1,0 +1,222 @@
+/* describe.c - what a model directory holds, as JSON: parts, tensors, tokenizers, scheduler, memory, and what is missing. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/str.h"
+#include "diffusion/family.h"
+#include "infer/graph_file.h"
+#include "score/clip.h"
+#include "synthvlm/model.h"
+
+/* One description under way. */
+typedef struct account {
+    yyjson_mut_doc *doc;
+    yyjson_mut_val *root, *parts, *tokenizers, *missing;
+    uint64_t bytes, memory;      /* of the files that are needed, and of their weights once loaded on a CPU */
+} account;
+
+static bool begin(account *a, const char *dir, const char *kind) {
+    a->doc = yyjson_mut_doc_new(NULL);
+    if (!a->doc) return false;
+    a->root = yyjson_mut_obj(a->doc);
+    a->parts = yyjson_mut_arr(a->doc);
+    a->tokenizers = yyjson_mut_arr(a->doc);
+    a->missing = yyjson_mut_arr(a->doc);
+    yyjson_mut_doc_set_root(a->doc, a->root);
+    return yyjson_mut_obj_add_strcpy(a->doc, a->root, "directory", dir) && yyjson_mut_obj_add_str(a->doc, a->root, "kind", kind);
+}
+
+static void add_missing(account *a, const char *what, const char *file) {
+    yyjson_mut_val *m = yyjson_mut_obj(a->doc);
+    yyjson_mut_obj_add_strcpy(a->doc, m, "what", what);
+    yyjson_mut_obj_add_strcpy(a->doc, m, "file", file);
+    yyjson_mut_arr_add_val(a->missing, m);
+}
+
+static yyjson_mut_val *strings(account *a, char *const *items, size_t count) {
+    yyjson_mut_val *list = yyjson_mut_arr(a->doc);
+    for (size_t i = 0; i < count; i++) yyjson_mut_arr_add_strcpy(a->doc, list, items[i]);
+    return list;
+}
+
+/* Bytes of a graph's external data. A file that is missing is added to the list of those. */
+static uint64_t external_bytes(account *a, const sv_graph_file *g, const char *graph, const char *root) {
+    uint64_t bytes = 0;
+    char *dir = sv_path_dir(graph);
+    for (size_t i = 0; dir && i < g->external_count; i++) {
+        char *path = sv_path_join(dir, g->externals[i]);
+        struct stat info;
+        if (path && stat(path, &info) == 0)
+            bytes += (uint64_t)info.st_size;
+        else if (path)
+            add_missing(a, "external data", sv_str_starts(path, root) ? path + strlen(root) + 1 : path);
+        free(path);
+    }
+    free(dir);
+    return bytes;
+}
+
+/* One graph. `name`: the part; `needed`: counts for memory and size. */
+static void add_graph(account *a, const char *root, const char *name, const char *graph, bool needed) {
+    sv_graph_file g;
+    sv_error err;
+    yyjson_mut_val *p = yyjson_mut_obj(a->doc);
+    const char *relative = sv_str_starts(graph, root) ? graph + strlen(root) + 1 : graph;
+    yyjson_mut_arr_add_val(a->parts, p);
+    yyjson_mut_obj_add_strcpy(a->doc, p, "name", name);
+    yyjson_mut_obj_add_strcpy(a->doc, p, "file", relative);
+    yyjson_mut_obj_add_bool(a->doc, p, "needed", needed);
+    if (sv_graph_file_read(graph, &g, &err) != SV_OK) {
+        char text[2048];
+        yyjson_mut_obj_add_strcpy(a->doc, p, "error", sv_error_text(&err, text, sizeof text));
+        add_missing(a, name, relative);
+    } else {
+        uint64_t bytes = g.size + external_bytes(a, &g, graph, root);
+        yyjson_mut_obj_add_uint(a->doc, p, "bytes", bytes);
+        yyjson_mut_obj_add_uint(a->doc, p, "weights", g.weights);
+        yyjson_mut_obj_add_bool(a->doc, p, "half_precision", g.half);
+        yyjson_mut_obj_add_val(a->doc, p, "inputs", strings(a, g.inputs, g.input_count));
+        yyjson_mut_obj_add_val(a->doc, p, "outputs", strings(a, g.outputs, g.output_count));
+        if (needed) {
+            a->bytes += bytes;
+            a->memory += g.float_bytes;
+        }
+    }
+    sv_graph_file_free(&g);
+}
+
+static void add_tokenizer(account *a, const char *name, const char *dir) {
+    sv_tokenizer *t = NULL;
+    sv_error err;
+    yyjson_mut_val *o = yyjson_mut_obj(a->doc);
+    yyjson_mut_arr_add_val(a->tokenizers, o);
+    yyjson_mut_obj_add_strcpy(a->doc, o, "name", name);
+    if (sv_tokenizer_open(&t, dir, &err) != SV_OK) {
+        char text[2048];
+        yyjson_mut_obj_add_strcpy(a->doc, o, "error", sv_error_text(&err, text, sizeof text));
+        add_missing(a, "tokenizer", name);
+        return;
+    }
+    yyjson_mut_obj_add_uint(a->doc, o, "vocabulary", sv_tokenizer_vocabulary(t));
+    yyjson_mut_obj_add_uint(a->doc, o, "max_length", sv_tokenizer_max_length(t));
+    yyjson_mut_obj_add_int(a->doc, o, "start", sv_tokenizer_bos(t));
+    yyjson_mut_obj_add_int(a->doc, o, "end", sv_tokenizer_eos(t));
+    yyjson_mut_obj_add_int(a->doc, o, "padding", sv_tokenizer_pad(t));
+    sv_tokenizer_close(&t);
+}
+
+static sv_status finish(account *a, const char *command, char **json, const char *dir, sv_error *err) {
+    bool complete = yyjson_mut_arr_size(a->missing) == 0;
+    yyjson_mut_obj_add_val(a->doc, a->root, "parts", a->parts);
+    yyjson_mut_obj_add_val(a->doc, a->root, "tokenizers", a->tokenizers);
+    yyjson_mut_obj_add_uint(a->doc, a->root, "bytes", a->bytes);
+    yyjson_mut_obj_add_uint(a->doc, a->root, "memory_bytes", a->memory);
+    yyjson_mut_obj_add_bool(a->doc, a->root, "complete", complete);
+    yyjson_mut_obj_add_val(a->doc, a->root, "missing", a->missing);
+    if (!complete) yyjson_mut_obj_add_strcpy(a->doc, a->root, "get_it_with", command);
+    *json = yyjson_mut_write(a->doc, YYJSON_WRITE_PRETTY_TWO_SPACES | YYJSON_WRITE_ALLOW_INF_AND_NAN, NULL);
+    yyjson_mut_doc_free(a->doc);
+    a->doc = NULL;
+    return *json ? SV_OK : sv_fail_memory(err, dir, 0);
+}
+
+/* ---- text to image ---- */
+
+/* Sizes that the configs tell, as sv_pipeline_open reads them. */
+static void add_sizes(account *a, const sv_model_dir *m) {
+    const sv_part_files *denoiser = &m->parts[SV_PART_DENOISER], *decoder = &m->parts[SV_PART_DECODER];
+    sv_model_sizes s;
+    if (!denoiser->config || !decoder->config || sv_model_dir_sizes(m, &s, NULL) != SV_OK) return;
+    yyjson_mut_val *o = yyjson_mut_obj(a->doc);
+    yyjson_mut_obj_add_int(a->doc, o, "width", s.width);
+    yyjson_mut_obj_add_int(a->doc, o, "height", s.height);
+    yyjson_mut_obj_add_int(a->doc, o, "multiple", s.multiple);
+    yyjson_mut_obj_add_int(a->doc, o, "latent_channels", s.channels);
+    yyjson_mut_obj_add_int(a->doc, o, "latent_factor", s.factor);
+    yyjson_mut_obj_add_val(a->doc, a->root, "size", o);
+}
+
+static void add_scheduler(account *a, const sv_model_dir *m) {
+    yyjson_doc *config = m->scheduler ? yyjson_read_opts(m->scheduler, strlen(m->scheduler), YYJSON_READ_ALLOW_INF_AND_NAN, NULL, NULL) : NULL;
+    if (!config) {
+        add_missing(a, "scheduler", "scheduler/scheduler_config.json");
+        return;
+    }
+    yyjson_mut_obj_add_val(a->doc, a->root, "scheduler", yyjson_val_mut_copy(a->doc, yyjson_doc_get_root(config)));
+    yyjson_doc_free(config);
+}
+
+static sv_status describe_pipeline(const char *dir, char **json, sv_error *err) {
+    sv_model_dir m;
+    account a = {0};
+    char command[512], file[256];
+    SV_TRY(sv_model_dir_read(&m, dir, err));
+    if (!begin(&a, m.path, "text-to-image")) {
+        sv_model_dir_free(&m);
+        yyjson_mut_doc_free(a.doc);
+        return sv_fail_memory(err, dir, 0);
+    }
+    yyjson_mut_obj_add_strcpy(a.doc, a.root, "class", m.class_name);
+    yyjson_mut_obj_add_bool(a.doc, a.root, "available", m.family != NULL);
+    if (m.family) yyjson_mut_obj_add_strcpy(a.doc, a.root, "family", m.family->name(&m));
+    for (int i = 0; i < SV_PARTS; i++) {
+        const sv_part_files *part = &m.parts[i];
+        bool needed = sv_model_dir_needs(&m, (sv_part)i);
+        if (part->graph) add_graph(&a, m.path, part->name, part->graph, needed);
+        if (part->graph || !needed) continue;
+        snprintf(file, sizeof file, "%s/model.onnx", part->name);
+        add_missing(&a, part->name, file);
+    }
+    for (int i = 0; i < SV_MAX_TOKENIZERS; i++) {
+        const char *name = sv_tokenizer_folder(i);
+        /* A third tokenizer is T5's, which is of another kind. */
+        if (m.tokenizers[i] && sv_model_dir_needs_tokenizer(&m, i)) add_tokenizer(&a, name, m.tokenizers[i]);
+        if (!m.tokenizers[i] && sv_model_dir_needs_tokenizer(&m, i)) add_missing(&a, "tokenizer", name);
+    }
+    add_scheduler(&a, &m);
+    add_sizes(&a, &m);
+    sv_status st = finish(&a, sv_model_dir_command(&m, command, sizeof command), json, dir, err);
+    sv_model_dir_free(&m);
+    return st;
+}
+
+/* ---- CLIP ---- */
+
+static sv_status describe_clip(const char *dir, char **json, sv_error *err) {
+    sv_clip_files f;
+    account a = {0};
+    SV_TRY(sv_clip_files_find(&f, dir, err));
+    if (!begin(&a, dir, "clip")) {
+        sv_clip_files_free(&f);
+        yyjson_mut_doc_free(a.doc);
+        return sv_fail_memory(err, dir, 0);
+    }
+    if (f.joint) {
+        add_graph(&a, f.dir, "text and vision", f.text, true);
+    } else {
+        add_graph(&a, f.dir, "text", f.text, true);
+        add_graph(&a, f.dir, "vision", f.vision, true);
+    }
+    add_tokenizer(&a, ".", f.dir);
+    yyjson_mut_obj_add_val(a.doc, a.root, "preprocessor", yyjson_val_mut_copy(a.doc, yyjson_doc_get_root(f.preprocessor)));
+    sv_status st = finish(&a, "optimum-cli export onnx --model openai/clip-vit-base-patch32 DIR", json, dir, err);
+    sv_clip_files_free(&f);
+    return st;
+}
+
+sv_status sv_model_describe(const char *dir, char **json, sv_error *err) {
+    *json = NULL;
+    char *index = sv_path_join(dir, "model_index.json"), *scorer = sv_path_join(dir, "preprocessor_config.json");
+    if (!index || !scorer) {
+        free(index);
+        free(scorer);
+        return sv_fail_memory(err, dir, 0);
+    }
+    bool clip = !sv_is_file(index) && sv_is_file(scorer);
+    free(index);
+    free(scorer);
+    return clip ? describe_clip(dir, json, err) : describe_pipeline(dir, json, err);
+}
