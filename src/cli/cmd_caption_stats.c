@@ -10,6 +10,7 @@ static const sv_flag flags[] = {
     {"word-rep-len", 0, "N", "words per n-gram of word_rep_ratio (default 10)"},
     {"flagged", 0, "FILE", "flagged words, {\"en\": [\"word\", ...]}: adds flagged_words_ratio"},
     {"lang", 0, "CODE", "language of the flagged words (default en)"},
+    {"tokenizer", 0, "DIR", "CLIP tokenizer: adds num_token"},
     {"threads", 0, "N", "threads (default: all cores)"},
     {0}};
 
@@ -45,6 +46,7 @@ static sv_status run(const sv_args *args, sv_error *err) {
     if (st == SV_OK) st = sv_arg_int(args, "word-rep-len", 1, 1 << 20, &o.word_rep_len, err);
     if (st == SV_OK) st = sv_arg_int(args, "threads", 1, 64, &threads, err);
     o.flagged_file = sv_arg(args, "flagged");
+    o.tokenizer = sv_arg(args, "tokenizer");
     if (sv_arg(args, "lang")) o.lang = sv_arg(args, "lang");
     sv_stats *s = NULL;
     if (st == SV_OK) st = sv_stats_open(&s, &o, err);
@@ -54,5 +56,5 @@ static sv_status run(const sv_args *args, sv_error *err) {
 }
 
 const sv_command sv_cmd_caption_stats = {
-    .name = "caption-stats", .group = "Text", .usage = "[--view NAME] [--char-rep-len N] [--word-rep-len N] [--flagged FILE] < LINES",
+    .name = "caption-stats", .group = "Text", .usage = "[--view NAME] [--char-rep-len N] [--word-rep-len N] [--flagged FILE] [--tokenizer DIR] < LINES",
     .summary = "measure captions as Data-Juicer's filters do", .about = about, .flags = flags, .run = run};

@@ -19,6 +19,7 @@ void sv_scan_free(sv_scan *s) {
     free(s->word_hash);
     free(s->begin);
     free(s->marks);
+    sv_ids_free(&s->ids);
     sv_ngrams_free(&s->ngrams);
     *s = (sv_scan){0};
 }

@@ -7,6 +7,7 @@
 #define SV_TEXT_SCAN_H
 
 #include "base/str.h"
+#include "synthvlm/tokenizer.h"
 #include "text/ngrams.h"
 
 /* Largest text, in bytes: positions are 32 bits wide. */
@@ -33,6 +34,7 @@ typedef struct sv_scan {
     int turn;
     uint32_t *begin;                          /* where each code point begins; after sv_scan_begins, for texts that are not ASCII */
     size_t begin_capacity;
+    sv_ids ids;                               /* scratch of the token filters */
     uint32_t *marks;                          /* scratch of sv_scan_marks */
     size_t mark_capacity;
 } sv_scan;

@@ -35,10 +35,11 @@ static sv_status add(sv_stats *s, const char *name, yyjson_mut_doc *doc, yyjson_
 }
 
 static sv_status add_all(sv_stats *s, const sv_stats_options *o, yyjson_mut_doc *doc, sv_error *err) {
-    yyjson_mut_val *char_rep = yyjson_mut_obj(doc), *word_rep = yyjson_mut_obj(doc), *flagged = yyjson_mut_obj(doc);
+    yyjson_mut_val *char_rep = yyjson_mut_obj(doc), *word_rep = yyjson_mut_obj(doc), *flagged = yyjson_mut_obj(doc), *tokens = yyjson_mut_obj(doc);
     if (!yyjson_mut_obj_add_int(doc, char_rep, "rep_len", o->char_rep_len) || !yyjson_mut_obj_add_int(doc, word_rep, "rep_len", o->word_rep_len) ||
         !yyjson_mut_obj_add_strcpy(doc, flagged, "flagged_words_dir", o->flagged_file ? o->flagged_file : "") ||
-        !yyjson_mut_obj_add_strcpy(doc, flagged, "lang", o->lang ? o->lang : "en"))
+        !yyjson_mut_obj_add_strcpy(doc, flagged, "lang", o->lang ? o->lang : "en") ||
+        !yyjson_mut_obj_add_strcpy(doc, tokens, "hf_tokenizer", o->tokenizer ? o->tokenizer : ""))
         return sv_fail_memory(err, "statistics", 0);
     SV_TRY(add(s, "alphanumeric_filter", doc, NULL, err));
     SV_TRY(add(s, "special_characters_filter", doc, NULL, err));
@@ -48,7 +49,8 @@ static sv_status add_all(sv_stats *s, const sv_stats_options *o, yyjson_mut_doc 
     SV_TRY(add(s, "words_num_filter", doc, NULL, err));
     SV_TRY(add(s, "text_length_filter", doc, NULL, err));
     SV_TRY(add(s, "average_line_length_filter", doc, NULL, err));
-    return add(s, "maximum_line_length_filter", doc, NULL, err);
+    SV_TRY(add(s, "maximum_line_length_filter", doc, NULL, err));
+    return o->tokenizer ? add(s, "token_num_filter", doc, tokens, err) : SV_OK;
 }
 
 sv_status sv_stats_open(sv_stats **out, const sv_stats_options *o, sv_error *err) {

@@ -169,7 +169,7 @@ static void test_wrong_lists(void **state) {
     refuse("[{\"alphanumeric_filter\": {\"tokenization\": true}}]", "process[0].alphanumeric_filter", "pythia");
     refuse("[{\"word_repetition_filter\": {\"tokenization\": true}}]", "word_repetition_filter", "SentencePiece");
     refuse("[{\"flagged_words_filter\": {}}]", "process[0].flagged_words_filter", "flagged_words_dir");
-    refuse("[{\"flagged_words_filter\": {\"flagged_words_dir\": \"no/such.json\"}}]", "no/such.json", "open");
+    refuse("[{\"flagged_words_filter\": {\"flagged_words_dir\": \"no/such.json\"}}]", "no/such.json", "no such file");
     refuse("[{\"flagged_words_filter\": {\"flagged_words_dir\": \"" GOLDEN "flagged_words.json\", \"lang\": \"de\"}}]", "\"de\"", "en, xx");
     refuse("[{\"flagged_words_filter\": {\"flagged_words_dir\": \"" GOLDEN "keep.jsonl\"}}]", "keep.jsonl", "not JSON");
     refuse("[{\"text_length_filter\": {\"text_key\": \"caption\"}}]", "text_key", "source");
