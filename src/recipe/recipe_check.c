@@ -28,24 +28,44 @@ static sv_status check_sources(const sv_recipe *r, sv_error *err) {
     return SV_OK;
 }
 
+/* Path of the operator's parameter whose value is the start of `file`: errors about a file name only the file. False if there is none. */
+static bool parameter_of_file(const char *process, const char *file, char *path, size_t size) {
+    yyjson_doc *doc = yyjson_read(process, strlen(process), 0);
+    size_t i, n, k, m;
+    yyjson_val *entry, *key, *value;
+    bool found = false;
+    yyjson_arr_foreach(yyjson_doc_get_root(doc), i, n, entry) {
+        if (!yyjson_is_obj(entry) || yyjson_obj_size(entry) != 1) continue;
+        yyjson_val *op = yyjson_obj_iter_get_val(unsafe_yyjson_get_first(entry));
+        yyjson_obj_foreach(op, k, m, key, value) {
+            if (found || !yyjson_is_str(value) || !*yyjson_get_str(value) || !sv_str_starts(file, yyjson_get_str(value))) continue;
+            snprintf(path, size, "captions.process[%zu].%s.%s", i, yyjson_get_str(unsafe_yyjson_get_first(entry)), yyjson_get_str(key));
+            found = true;
+        }
+    }
+    yyjson_doc_free(doc);
+    return found;
+}
+
 /* sv_process_open names "process[3].alphanumeric_filter.min_ratio"; here that becomes a path of the recipe. */
 static sv_status check_process(const sv_recipe *r, sv_error *err) {
     sv_process *p = NULL;
     sv_status st = sv_process_open(&p, r->captions.process, (sv_view)r->captions.view, NULL, err);
     sv_process_close(&p);
     if (st == SV_OK || st == SV_E_MEMORY || !err) return st;
-    const char *bracket = strchr(err->what, '[');
-    char text[sizeof err->what];
-    if (bracket) {
-        snprintf(text, sizeof text, "%s", bracket);
-        snprintf(err->what, sizeof err->what, "captions.process%.200s", text);
+    sv_error cause = *err;
+    char path[256] = "captions.process";
+    const char *bracket = strchr(cause.what, '[');
+    if (sv_str_starts(cause.what, "process") && bracket) {
+        snprintf(path, sizeof path, "captions.process%.200s", bracket);
+        sv_fail(err, SV_E_RECIPE, path, "%s", cause.why);
+    } else if (sv_str_eq(cause.what, "process")) {
+        sv_fail(err, SV_E_RECIPE, path, "%s", cause.why);
     } else {
-        sv_error cause = *err;
-        sv_fail(err, st, "captions.process", "%.300s: %.600s", cause.what, cause.why);
-        if (cause.hint[0]) sv_hint(err, st, "%s", cause.hint);
+        parameter_of_file(r->captions.process, cause.what, path, sizeof path);
+        sv_fail(err, SV_E_RECIPE, path, "%.300s: %.600s", cause.what, cause.why);
     }
-    err->status = SV_E_RECIPE;
-    return SV_E_RECIPE;
+    return cause.hint[0] ? sv_hint(err, SV_E_RECIPE, "%s", cause.hint) : SV_E_RECIPE;
 }
 
 static sv_status no_such(const char *path, const char *what, const char *name, const char *const *names, size_t n, sv_error *err) {

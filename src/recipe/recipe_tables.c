@@ -45,7 +45,7 @@ static const sv_option engine_options[] = {
     {"provider", SV_OPT_STRING, ENGINE(provider), "cpu", .help = "execution provider of ONNX Runtime"},
     {"threads_per_image", SV_OPT_AUTO_INT, ENGINE(threads_per_image), "auto", .min = 1, .max = 1024, .help = "threads inside one call of the model"},
     {"workers", SV_OPT_AUTO_INT, ENGINE(workers), "auto", .min = 1, .max = 1024, .help = "images drawn at the same time; changes no byte of the result"},
-    {"batch", SV_OPT_AUTO_INT, ENGINE(batch), "auto", .min = 1, .max = 1024, .help = "images per call of the model"},
+    {"batch", SV_OPT_AUTO_INT, ENGINE(batch), "auto", .min = 1, .max = 64, .help = "images per call of the model"},
     {0}};
 
 #define GENERATE(f) AT(sv_generate_settings, f)

@@ -334,6 +334,8 @@ static sv_status read_items(parse_state *p, sv_yaml *y, int depth) {
 static sv_status read_value(parse_state *p, struct fy_event *event, int depth, sv_yaml **out) {
     int line, column;
     mark_of(fy_event_start_mark(event), &line, &column);
+    enum fy_scalar_style style = event->type == FYET_SCALAR && event->scalar.value ? fy_token_scalar_style(event->scalar.value) : FYSS_PLAIN;
+    if (style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) column--;   /* its mark is behind the quote */
     if (depth > MAX_DEPTH) return fail_at(p, line, column, "nested too deeply");
     if (++p->nodes > MAX_NODES) return fail_at(p, line, column, "more values than a recipe can have");
     if (event->type == FYET_ALIAS) return read_alias(p, event->alias.anchor, line, column, out);
@@ -351,7 +353,7 @@ static sv_status read_value(parse_state *p, struct fy_event *event, int depth, s
     if (!y) return memory(p);
     sv_status st = SV_OK;
     if (kind == SV_YAML_TEXT) {
-        y->quoted = is_text || (event->scalar.value && fy_token_scalar_style(event->scalar.value) != FYSS_PLAIN);
+        y->quoted = is_text || style != FYSS_PLAIN;
         st = token_text(p, event->scalar.value, line, column, &y->text);
         if (st == SV_OK && !y->quoted) st = resolve(p, y);
     } else {
