@@ -335,7 +335,7 @@ static sv_status read_value(parse_state *p, struct fy_event *event, int depth, s
     int line, column;
     mark_of(fy_event_start_mark(event), &line, &column);
     enum fy_scalar_style style = event->type == FYET_SCALAR && event->scalar.value ? fy_token_scalar_style(event->scalar.value) : FYSS_PLAIN;
-    if (style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) column--;   /* its mark is behind the quote */
+    if (style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED || event->type == FYET_ALIAS) column--;   /* its mark is behind the quote or star */
     if (depth > MAX_DEPTH) return fail_at(p, line, column, "nested too deeply");
     if (++p->nodes > MAX_NODES) return fail_at(p, line, column, "more values than a recipe can have");
     if (event->type == FYET_ALIAS) return read_alias(p, event->alias.anchor, line, column, out);

@@ -128,7 +128,7 @@ static void every_mistake_has_its_place(void **state) {
         {"steps: 20", "steps: !int 20", "tags other than"},
         {"score:", "---\nscore:", "r.yaml:10:1: a second document begins here"},
         {"seed: 42", "seed: *unknown", "r.yaml:2:7: the alias *unknown has no anchor before it"},
-        {"seed: 42", "seed: &a [*a]", "the alias *a has no anchor before it"},
+        {"seed: 42", "seed: &a [*a]", "r.yaml:2:11: the alias *a has no anchor before it"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *text = replaced(BASE, cases[i].from, cases[i].to);
