@@ -33,7 +33,8 @@ test:
 
 test-asan:
 	@tools/setup.sh test
-	@tools/build.sh $(BUILD)-asan $(JOBS) --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
+	@tools/build.sh $(BUILD)-asan $(JOBS) --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false \
+	    -Dc_args=-Wno-maybe-uninitialized
 	@tests/run.sh $(BUILD)-asan unit cases
 
 fuzz: SECONDS = 600

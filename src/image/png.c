@@ -194,7 +194,7 @@ static int highest_index(const sv_image *im) {
 
 /* The palette up to the highest index in use. */
 static void set_palette(writer *w, const sv_image *im, int top) {
-    png_color colours[256];
+    png_color colours[256] = {{0}};
     png_byte alpha[256];
     int translucent = 0;
     for (int i = 0; i <= top; i++) {
