@@ -32,7 +32,7 @@ typedef struct sv_image {
     uint8_t *palette;            /* mode P: 1024 bytes; else NULL */
 } sv_image;
 void sv_image_free(sv_image *im);
-/* Makes room for width x height pixels (not cleared; a palette becomes a grey ramp). Sizes of 0 and above SV_IMAGE_MAX_PIXELS are SV_E_INPUT. */
+/* Makes room for width x height pixels (not cleared; a palette becomes opaque black). Sizes of 0 and above SV_IMAGE_MAX_PIXELS are SV_E_INPUT. */
 sv_status sv_image_alloc(sv_image *im, int width, int height, sv_mode mode, sv_error *err);
 
 /* Largest number of pixels that is decoded (Pillow's decompression-bomb limit): 178,956,970. */

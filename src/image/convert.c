@@ -3,9 +3,7 @@
 #include <string.h>
 
 #include "image/codec.h"
-
-/* ITU-R 601 luma in 16-bit fixed point, rounded (Pillow, libImaging/Convert.c). */
-static inline uint8_t luma(const uint8_t *rgb) { return (uint8_t)((rgb[0] * 19595u + rgb[1] * 38470u + rgb[2] * 7471u + 0x8000u) >> 16); }
+#include "image/luma.h"
 
 /* a*b/255, rounded. */
 static inline unsigned mul255(unsigned a, unsigned b) {
@@ -29,19 +27,17 @@ static void to_grey(const sv_image *in, uint8_t *out, size_t n) {
         for (size_t i = 0; i < n; i++) out[i] = p[2 * i];
         break;
     case SV_MODE_P:
-        for (int i = 0; i < 256; i++) table[i] = luma(in->palette + 4 * i);
+        for (int i = 0; i < 256; i++) table[i] = sv_luma(in->palette + 4 * i);
         for (size_t i = 0; i < n; i++) out[i] = table[p[i]];
         break;
-    case SV_MODE_RGB:
-        for (size_t i = 0; i < n; i++) out[i] = luma(p + 3 * i);
-        break;
+    case SV_MODE_RGB: sv_luma_row(p, out, n); break;
     case SV_MODE_RGBA:
-        for (size_t i = 0; i < n; i++) out[i] = luma(p + 4 * i);
+        for (size_t i = 0; i < n; i++) out[i] = sv_luma(p + 4 * i);
         break;
     case SV_MODE_CMYK:
         for (size_t i = 0; i < n; i++) {
             cmyk_rgb(p + 4 * i, rgb);
-            out[i] = luma(rgb);
+            out[i] = sv_luma(rgb);
         }
         break;
     }

@@ -51,7 +51,7 @@ sv_status sv_image_alloc(sv_image *im, int width, int height, sv_mode mode, sv_e
     }
     if (mode == SV_MODE_P) {
         if (!im->palette && !(im->palette = malloc(1024))) return sv_fail_memory(err, "image palette", 1024);
-        for (int i = 0; i < 256; i++) memcpy(im->palette + 4 * i, (uint8_t[4]){(uint8_t)i, (uint8_t)i, (uint8_t)i, 255}, 4);
+        for (int i = 0; i < 256; i++) memcpy(im->palette + 4 * i, (uint8_t[4]){0, 0, 0, 255}, 4);
     } else {
         free(im->palette);
         im->palette = NULL;

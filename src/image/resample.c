@@ -4,15 +4,25 @@
 
 #define HALF (1 << (SV_RESAMPLE_BITS - 1))
 
-static void across(const uint8_t *in, uint8_t *out, int channels, const sv_taps *t) {
+/* Called with a constant number of channels, so that each becomes a loop of its own. */
+static inline void across_n(const uint8_t *in, uint8_t *out, const int channels, const sv_taps *t) {
     for (int x = 0; x < t->out; x++) {
         const int32_t *w = t->w + (size_t)x * (size_t)t->stride;
         const uint8_t *p = in + (size_t)t->first[x] * (size_t)channels;
-        for (int c = 0; c < channels; c++) {
-            int32_t sum = HALF;
-            for (int j = 0; j < t->count[x]; j++) sum += p[j * channels + c] * w[j];
-            *out++ = sv_resample_clip(sum);
-        }
+        int32_t sum[4] = {HALF, HALF, HALF, HALF};
+        for (int j = 0; j < t->count[x]; j++)
+            for (int c = 0; c < channels; c++) sum[c] += *p++ * w[j];
+        for (int c = 0; c < channels; c++) *out++ = sv_resample_clip(sum[c]);
+    }
+}
+
+static void across(const uint8_t *in, uint8_t *out, int channels, const sv_taps *t) {
+    switch (channels) {
+    case 1: across_n(in, out, 1, t); break;
+    case 2: across_n(in, out, 2, t); break;
+    case 3: across_n(in, out, 3, t); break;
+    case 4: across_n(in, out, 4, t); break;
+    default: break; /* no mode has more */
     }
 }
 

@@ -88,7 +88,7 @@ static void across(const uint8_t *in, uint8_t *out, int channels, const sv_taps 
     case 2: across2(in, out, t); break;
     case 3: across3(in, out, t); break;
     case 4: across4(in, out, t); break;
-    default: sv_resample_plain.across(in, out, channels, t); break;
+    default: break; /* no mode has more */
     }
 }
 

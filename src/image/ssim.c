@@ -136,12 +136,13 @@ sv_status sv_ssim_plane(const uint8_t *a, const uint8_t *b, int width, int heigh
 /* Channel c of an image as a plane, with `border` pixels mirrored around it (the edge itself is not repeated). */
 static sv_status plane(const sv_image *im, int c, int border, sv_image *out, sv_error *err) {
     SV_TRY(sv_image_alloc(out, im->width + 2 * border, im->height + 2 * border, SV_MODE_L, err));
-    size_t n = (size_t)sv_mode_channels(im->mode);
+    int channels = sv_mode_channels(im->mode), w = im->width, h = im->height;
     uint8_t *o = out->data;
-    for (int y = -border; y < im->height + border; y++) {
-        int from = abs(y) < im->height ? abs(y) : 2 * (im->height - 1) - y;
-        const uint8_t *row = im->data + (size_t)from * sv_image_row(im) + (size_t)c;
-        for (int x = -border; x < im->width + border; x++) *o++ = row[n * (size_t)(abs(x) < im->width ? abs(x) : 2 * (im->width - 1) - x)];
+    for (int y = -border; y < h + border; y++) {
+        const uint8_t *row = im->data + (size_t)(y < 0 ? -y : y < h ? y : 2 * (h - 1) - y) * sv_image_row(im) + c;
+        for (int x = border; x > 0; x--) *o++ = row[x * channels];
+        for (int x = 0; x < w; x++) *o++ = row[x * channels];
+        for (int x = w - 2; x > w - 2 - border; x--) *o++ = row[x * channels];
     }
     return SV_OK;
 }
@@ -165,6 +166,10 @@ sv_status sv_ssim(const sv_image *a, const sv_image *b, const sv_ssim_options *o
     int channels = sv_mode_channels(a->mode), border = o->reflect ? (o->gaussian ? SV_SSIM_TAPS : o->window) / 2 : 0;
     double sum = 0, one;
     sv_status st = SV_OK;
+    if (channels == 1 && !border) {
+        st = sv_ssim_plane(a->data, b->data, a->width, a->height, o, &s, value, err);
+        goto end;
+    }
     for (int c = 0; c < channels; c++) {
         SV_TRY_GOTO(end, plane(a, c, border, &s.a, err));
         SV_TRY_GOTO(end, plane(b, c, border, &s.b, err));

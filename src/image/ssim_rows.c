@@ -31,29 +31,31 @@ BODY void slide_body(const uint8_t *restrict a, const uint8_t *restrict b, const
     }
 }
 
-/* The running sums are whole numbers below 2^53: exact in double. */
-BODY void across_body(const int32_t *restrict columns, size_t n, size_t window, double *restrict sums, size_t pitch) {
-    const int32_t *cx = columns, *cy = columns + n, *cq = columns + 2 * n, *cxy = columns + 3 * n;
-    double x = 0, y = 0, q = 0, xy = 0;
-    for (size_t i = 0; i + 1 < window; i++) {
-        x += cx[i];
-        y += cy[i];
-        q += cq[i];
-        xy += cxy[i];
+/* For the usual small windows: as many additions as the window is wide, but for eight sums at a time, which is faster than running sums.
+ * Called with a constant window. */
+BODY void across_small(const int32_t *restrict c, size_t n, const size_t window, double *restrict to) {
+    for (size_t i = 0; i + window <= n; i++) {
+        int32_t sum = 0;
+        for (size_t j = 0; j < window; j++) sum += c[i + j];
+        to[i] = sum;
     }
-    for (size_t i = 0, last = window - 1; last < n; i++, last++) {
-        x += cx[last];
-        y += cy[last];
-        q += cq[last];
-        xy += cxy[last];
-        sums[i] = x;
-        sums[i + pitch] = y;
-        sums[i + 2 * pitch] = q;
-        sums[i + 3 * pitch] = xy;
-        x -= cx[i];
-        y -= cy[i];
-        q -= cq[i];
-        xy -= cxy[i];
+}
+
+/* For any window. The running sums are whole numbers below 2^53: exact in double. */
+BODY void across_any(const int32_t *restrict c, size_t n, size_t window, double *restrict to) {
+    double sum = 0;
+    for (size_t i = 0; i < window; i++) sum += c[i];
+    to[0] = sum;
+    for (size_t i = 1; i + window <= n; i++) to[i] = sum += c[i + window - 1] - c[i - 1];
+}
+
+BODY void across_body(const int32_t *restrict columns, size_t n, size_t window, double *restrict sums, size_t pitch) {
+    for (int k = 0; k < SV_SSIM_SUMS; k++) {
+        const int32_t *c = columns + (size_t)k * n;
+        double *to = sums + (size_t)k * pitch;
+        if (window == 7) across_small(c, n, 7, to);
+        else if (window == 11) across_small(c, n, 11, to);
+        else across_any(c, n, window, to);
     }
 }
 
