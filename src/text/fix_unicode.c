@@ -11,6 +11,9 @@
 /* Longest stretch without a line break that is looked at as one, in code points. */
 #define MAX_SEGMENT 1000000
 
+/* Rounds until nothing changes; ftfy has no limit, but "&amp;amp;amp;…" loses one layer a round, which would take a long text hours. */
+enum { MAX_ROUNDS = 100 };
+
 /* ---- entities ---- */
 
 /* Full upper-casing, for entity names written in capitals: only these grow. */
@@ -215,7 +218,12 @@ static sv_status fix_segment(const char *in, size_t n, bool entities, sv_buf *ou
     sv_cps text = {0}, before = {0}, next = {0};
     sv_buf bytes = {0}, normal = {0};
     sv_cps_add_utf8(&text, in, n);
+    int rounds = 0;
     do {
+        if (++rounds > MAX_ROUNDS) {
+            st = sv_fail(err, SV_E_INPUT, "text", "entities or wrong encodings are nested more than %d deep", MAX_ROUNDS);
+            break;
+        }
         before.size = 0;
         sv_cps_add_all(&before, text.data, text.size);
         if (entities) {
