@@ -33,6 +33,18 @@ sv_status sv_ledger_find_source(sv_ledger *l, const char *sha256, const char *pa
     return SV_OK;
 }
 
+sv_status sv_ledger_find_path(sv_ledger *l, const char *path, const char *reading, sv_source *out, sv_error *err) {
+    *out = (sv_source){0};
+    sqlite3_stmt *s;
+    bool row;
+    SV_TRY(sv_sql_query(l, &s, err, "SELECT id, sha256, size, mtime_ns, complete, rows, added, repeated, faults FROM sources"
+                        " WHERE path = ?1 AND reading = ?2 AND complete = 1 ORDER BY id DESC LIMIT 1", "tt", path, reading));
+    SV_TRY(sv_sql_step(l, s, &row, err));
+    if (row) put_source(s, out);
+    sv_sql_done(s);
+    return SV_OK;
+}
+
 sv_status sv_ledger_add_source(sv_ledger *l, sv_source *s, const char *path, const char *reading, sv_error *err) {
     SV_TRY(sv_sql_exec(l, err, "INSERT INTO sources(sha256, reading, path, size, mtime_ns, complete, rows, added, repeated, faults)"
                        " VALUES(?1, ?2, ?3, ?4, ?5, 0, 0, 0, 0, 0)", "tttii", s->sha256, reading, path, s->size, s->mtime_ns));

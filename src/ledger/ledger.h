@@ -66,6 +66,8 @@ sv_status sv_ledger_current(sv_ledger *l, sv_stage stage, const char *name, sv_s
 #define SV_MAX_SCORERS 16
 /* All current score setups in order of name. */
 sv_status sv_ledger_current_scores(sv_ledger *l, sv_setup out[SV_MAX_SCORERS], size_t *n, sv_error *err);
+/* The hash of a setup. */
+sv_status sv_ledger_setup_hash(sv_ledger *l, int64_t setup, char hash[SV_SHA256_HEX], sv_error *err);
 /* The JSON of a setup (malloc; the caller frees). */
 sv_status sv_ledger_setup_json(sv_ledger *l, int64_t setup, char **json, sv_error *err);
 
@@ -85,6 +87,8 @@ typedef struct sv_source {
 /* Looks a source up by content (sha256) or, with sha256 NULL, by path, size and mtime. out->id 0: not known. */
 sv_status sv_ledger_find_source(sv_ledger *l, const char *sha256, const char *path, int64_t size, int64_t mtime_ns, const char *reading,
                                 sv_source *out, sv_error *err);
+/* The newest complete read-in of a path ("-": standard input) with this reading, whatever bytes it had; out->id 0: none. */
+sv_status sv_ledger_find_path(sv_ledger *l, const char *path, const char *reading, sv_source *out, sv_error *err);
 /* Adds a source; s: sha256, size, mtime_ns filled in; id comes back. Within a transaction. */
 sv_status sv_ledger_add_source(sv_ledger *l, sv_source *s, const char *path, const char *reading, sv_error *err);
 /* Writes back the counters and `complete`. In the same transaction as the rows that they count. */
@@ -147,7 +151,8 @@ sv_status sv_ledger_sample_count(sv_ledger *l, int64_t sample, int64_t *count, s
 
 /* The setups that say which captions are to be drawn: the curation whose texts are used and the sample. */
 typedef struct sv_scope { int64_t curate, sample; } sv_scope;
-/* The current ones; SV_E_INPUT with a hint if the captions have not been curated yet. */
+/* The current sample and, by the hash that its setup's JSON has under "curate", the curation it was drawn from; SV_E_INPUT with a hint if the captions
+ * have not been curated yet. */
 sv_status sv_ledger_scope(sv_ledger *l, sv_scope *out, sv_error *err);
 
 typedef struct sv_have { int k; bool ok; } sv_have;   /* a candidate that is there; ok false: it failed */

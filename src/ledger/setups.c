@@ -106,6 +106,17 @@ sv_status sv_ledger_current_scores(sv_ledger *l, sv_setup out[SV_MAX_SCORERS], s
     }
 }
 
+sv_status sv_ledger_setup_hash(sv_ledger *l, int64_t setup, char hash[SV_SHA256_HEX], sv_error *err) {
+    sqlite3_stmt *s;
+    bool row;
+    SV_TRY(sv_sql_query(l, &s, err, "SELECT hash FROM setups WHERE id = ?1", "i", setup));
+    SV_TRY(sv_sql_step(l, s, &row, err));
+    if (!row) return sv_fail(err, SV_E_INTERNAL, l->path, "there is no setup %lld", (long long)setup);
+    snprintf(hash, SV_SHA256_HEX, "%s", sv_column_text(s, 0));
+    sv_sql_done(s);
+    return SV_OK;
+}
+
 sv_status sv_ledger_setup_json(sv_ledger *l, int64_t setup, char **json, sv_error *err) {
     *json = NULL;
     sqlite3_stmt *s;
@@ -118,12 +129,15 @@ sv_status sv_ledger_setup_json(sv_ledger *l, int64_t setup, char **json, sv_erro
     return *json ? SV_OK : sv_fail_memory(err, l->path, 0);
 }
 
+/* The curation is the one that the sample was drawn from, which is an older one while a new curation is under way. */
 sv_status sv_ledger_scope(sv_ledger *l, sv_scope *out, sv_error *err) {
-    sv_setup curate, sample;
-    SV_TRY(sv_ledger_current(l, SV_STAGE_CURATE, "", &curate, err));
+    sv_setup sample;
+    *out = (sv_scope){0};
     SV_TRY(sv_ledger_current(l, SV_STAGE_SAMPLE, "", &sample, err));
-    *out = (sv_scope){.curate = curate.id, .sample = sample.id};
-    if (curate.id && sample.id) return SV_OK;
+    out->sample = sample.id;
+    SV_TRY(sv_sql_int(l, &out->curate, err, "SELECT c.id FROM setups s JOIN setups c ON c.stage = 'curate' AND c.hash = json_extract(s.json, '$.curate')"
+                      " WHERE s.id = ?1", "i", sample.id));
+    if (out->curate) return SV_OK;
     sv_fail(err, SV_E_INPUT, l->path, "the captions have not been curated yet");
     return sv_hint(err, SV_E_INPUT, "synthvlm curate RECIPE -o DIR, or synthvlm run RECIPE -o DIR for everything");
 }

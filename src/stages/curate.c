@@ -1,0 +1,261 @@
+/* curate.c - verdicts of the process list on every caption, and the sample of those it keeps. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stages/rundir.h"
+
+#define PIECE 20000
+
+/* ---- setups ---- */
+
+/* {"process": [...], "view": "bare"}: what a verdict depends on. */
+static sv_status curate_setup(sv_rundir *run, const sv_process *p, sv_setup *out, sv_error *err) {
+    sv_buf json = {0};
+    sv_buf_printf(&json, "{\"view\":\"%s\",\"process\":%s}", sv_view_name((sv_view)run->recipe->captions.view), sv_process_json(p));
+    sv_status st = sv_buf_ok(&json, err);
+    if (st == SV_OK) st = sv_rundir_setup(run, SV_STAGE_CURATE, "", json.data, out, err);
+    sv_buf_free(&json);
+    return st;
+}
+
+/* The seed matters only where the sample is limited. */
+static sv_status sample_setup(sv_rundir *run, const sv_setup *curate, sv_setup *out, sv_error *err) {
+    int64_t n = run->recipe->captions.sample;
+    sv_buf json = {0};
+    sv_buf_printf(&json, "{\"curate\":\"%s\"", curate->hash);
+    if (n != INT64_MIN) sv_buf_printf(&json, ",\"sample\":%lld,\"seed\":%lld", (long long)n, (long long)run->recipe->seed);
+    sv_buf_puts(&json, "}");
+    sv_status st = sv_buf_ok(&json, err);
+    if (st == SV_OK) st = sv_rundir_setup(run, SV_STAGE_SAMPLE, "", json.data, out, err);
+    sv_buf_free(&json);
+    return st;
+}
+
+/* ---- verdicts ---- */
+
+typedef struct judging {
+    sv_rundir *run;
+    sv_process *process;
+    int64_t curate, captions;
+    int64_t judged_before;       /* verdicts up to this number are there already */
+    bool replace;                /* a list that looks at the whole pool may now judge an earlier caption otherwise */
+    sv_caption_in *in;
+    sv_caption_out *out;
+    char **names;                /* of the statistics, in quotes with the colon */
+    size_t name_count;
+    sv_buf stats;
+} judging;
+
+static void stats_json(judging *j, const double *values) {
+    char number[32];
+    sv_buf_clear(&j->stats);
+    sv_buf_putc(&j->stats, '{');
+    for (size_t i = 0; i < j->name_count; i++) {
+        if (isnan(values[i])) continue;
+        if (j->stats.size > 1) sv_buf_putc(&j->stats, ',');
+        sv_buf_puts(&j->stats, j->names[i]);
+        sv_buf_puts(&j->stats, isinf(values[i]) ? values[i] > 0 ? "1e999" : "-1e999" : sv_real_text(values[i], number));
+    }
+    sv_buf_putc(&j->stats, '}');
+}
+
+static sv_status write_piece(judging *j, const sv_caption_batch *b, sv_error *err) {
+    sv_ledger *l = j->run->ledger;
+    SV_TRY(sv_ledger_begin(l, err));
+    sv_status st = SV_OK;
+    for (size_t i = 0; st == SV_OK && i < b->count; i++) {
+        const sv_caption_out *o = &j->out[i];
+        const sv_caption_item *c = &b->items[i];
+        if (!j->replace && c->number <= j->judged_before) continue;
+        bool changed = o->size != c->size || memcmp(o->text, c->text, c->size) != 0;
+        if (j->name_count) stats_json(j, o->stats);
+        sv_verdict v = {.number = c->number, .keep = o->keep, .rule = o->rule, .value = o->value, .min = o->min, .max = o->max, .duplicate_of = o->duplicate_of,
+                        .text = changed ? o->text : NULL, .text_size = o->size, .stats = j->name_count ? j->stats.data : NULL};
+        st = sv_buf_ok(&j->stats, err);
+        if (st == SV_OK) st = sv_ledger_add_verdict(l, j->curate, &v, j->replace, err);
+    }
+    if (st == SV_OK) return sv_ledger_commit(l, err);
+    sv_ledger_rollback(l);
+    return st;
+}
+
+/* Streams the whole pool once. Only the last pass has verdicts. */
+static sv_status one_pass(judging *j, bool last, sv_caption_batch *b, sv_error *err) {
+    int64_t after = 0;
+    for (;;) {
+        SV_TRY(sv_ledger_read_captions(j->run->ledger, after, PIECE, b, err));
+        if (!b->count) break;
+        after = b->items[b->count - 1].number;
+        for (size_t i = 0; i < b->count; i++) j->in[i] = (sv_caption_in){(uint64_t)b->items[i].number, b->items[i].text, b->items[i].size};
+        SV_TRY(sv_process_run(j->process, j->in, b->count, 0, j->out, err));
+        if (last && (j->replace || after > j->judged_before)) SV_TRY(write_piece(j, b, err));
+        sv_rundir_progress(j->run, "curate", after, j->captions, 0);
+        if (sv_rundir_stopping(j->run)) return sv_rundir_stopped(j->run, "curate", err);
+    }
+    return sv_process_end_pass(j->process, err);
+}
+
+static sv_status prepare_names(judging *j, sv_error *err) {
+    j->name_count = sv_process_stat_count(j->process);
+    j->names = calloc(j->name_count + 1, sizeof *j->names);
+    j->in = malloc(PIECE * sizeof *j->in);
+    j->out = malloc(PIECE * sizeof *j->out);
+    if (!j->names || !j->in || !j->out) return sv_fail_memory(err, "curate", PIECE * (sizeof *j->in + sizeof *j->out));
+    for (size_t i = 0; i < j->name_count; i++) {
+        sv_buf name = {0};
+        sv_buf_printf(&name, "\"%s\":", sv_process_stat_name(j->process, i));
+        if (name.failed) return sv_fail_memory(err, "curate", 0);
+        j->names[i] = name.data;
+    }
+    return SV_OK;
+}
+
+static sv_status judge(sv_rundir *run, sv_process *process, int64_t curate, int64_t captions, sv_error *err) {
+    judging j = {.run = run, .process = process, .curate = curate, .captions = captions};
+    sv_caption_batch batch = {0};
+    int passes = sv_process_passes(process);
+    sv_status st = sv_ledger_judged_up_to(run->ledger, curate, &j.judged_before, err);
+    j.replace = passes > 1 && j.judged_before > 0;
+    if (st == SV_OK) st = prepare_names(&j, err);
+    for (int pass = 1; st == SV_OK && pass <= passes; pass++) st = one_pass(&j, pass == passes, &batch, err);
+    sv_caption_batch_free(&batch);
+    sv_buf_free(&j.stats);
+    for (size_t i = 0; j.names && i < j.name_count; i++) free(j.names[i]);
+    free(j.names);
+    free(j.in);
+    free(j.out);
+    return st;
+}
+
+/* ---- the sample: the kept captions with the lowest SHA-256("sample:<run seed>/<id>") ---- */
+
+typedef struct drawn {
+    uint64_t lot;                /* the first 64 bits */
+    int64_t number;
+} drawn;
+
+static bool later(const drawn *a, const drawn *b) {
+    return a->lot != b->lot ? a->lot > b->lot : a->number > b->number;
+}
+
+/* Restores the heap (largest first) below i. */
+static void sift(drawn *heap, size_t n, size_t i) {
+    for (;;) {
+        size_t child = 2 * i + 1;
+        if (child >= n) return;
+        if (child + 1 < n && later(&heap[child + 1], &heap[child])) child++;
+        if (!later(&heap[child], &heap[i])) return;
+        drawn t = heap[i];
+        heap[i] = heap[child];
+        heap[child] = t;
+        i = child;
+    }
+}
+
+static uint64_t lot_of(int64_t seed, const char *id, sv_buf *text) {
+    uint8_t hash[32];
+    uint64_t lot = 0;
+    sv_buf_clear(text);
+    sv_buf_printf(text, "sample:%lld/%s", (long long)seed, id);
+    sv_sha256(text->data, text->size, hash);
+    for (int i = 0; i < 8; i++) lot = lot << 8 | hash[i];
+    return lot;
+}
+
+static int by_number(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* A heap of the n lowest lots: memory is that of the sample, not of the pool. */
+static sv_status draw(sv_rundir *run, int64_t curate, size_t n, int64_t **numbers, size_t *count, sv_error *err) {
+    drawn *heap = malloc((n ? n : 1) * sizeof *heap);
+    if (!heap) return sv_fail_memory(err, "sample", n * sizeof *heap);
+    sv_caption_batch b = {0};
+    sv_buf text = {0};
+    int64_t after = 0;
+    size_t size = 0;
+    sv_status st;
+    while ((st = sv_ledger_read_kept(run->ledger, curate, after, PIECE, &b, err)) == SV_OK && b.count) {
+        after = b.items[b.count - 1].number;
+        for (size_t i = 0; i < b.count; i++) {
+            drawn d = {lot_of(run->recipe->seed, b.items[i].id, &text), b.items[i].number};
+            if (size < n) {
+                size_t at = size++;
+                for (; at && later(&d, &heap[(at - 1) / 2]); at = (at - 1) / 2) heap[at] = heap[(at - 1) / 2];
+                heap[at] = d;
+            } else if (later(&heap[0], &d)) {
+                heap[0] = d;
+                sift(heap, n, 0);
+            }
+        }
+        if ((st = sv_buf_ok(&text, err)) != SV_OK) break;
+    }
+    int64_t *list = st == SV_OK ? malloc((size ? size : 1) * sizeof *list) : NULL;
+    if (st == SV_OK && !list) st = sv_fail_memory(err, "sample", size * sizeof *list);
+    for (size_t i = 0; st == SV_OK && i < size; i++) list[i] = heap[i].number;
+    if (st == SV_OK) qsort(list, size, sizeof *list, by_number);
+    *numbers = list;
+    *count = size;
+    free(heap);
+    sv_buf_free(&text);
+    sv_caption_batch_free(&b);
+    return st;
+}
+
+static sv_status sample(sv_rundir *run, int64_t curate, const sv_setup *setup, int64_t kept, sv_error *err) {
+    int64_t n = run->recipe->captions.sample, *numbers = NULL;
+    if (n == INT64_MIN || kept <= n) return sv_ledger_set_sample(run->ledger, setup->id, curate, NULL, 0, err);
+    size_t count = 0;
+    sv_status st = draw(run, curate, (size_t)n, &numbers, &count, err);
+    if (st == SV_OK) st = sv_ledger_set_sample(run->ledger, setup->id, curate, numbers, count, err);
+    free(numbers);
+    return st;
+}
+
+/* ---- the stage ---- */
+
+static sv_status curate_with(sv_rundir *run, sv_process *process, sv_curate_report *report, sv_error *err) {
+    sv_setup curate, drawn_by;
+    SV_TRY(curate_setup(run, process, &curate, err));
+    SV_TRY(sv_ledger_caption_count(run->ledger, &report->captions, err));
+    SV_TRY(sv_ledger_verdict_counts(run->ledger, curate.id, &report->judged, &report->kept, err));
+    SV_TRY(sv_ledger_use(run->ledger, SV_STAGE_CURATE, &curate.id, 1, err));
+    bool complete = report->judged == report->captions;
+    report->idle = complete && !report->added && !report->faults;
+    if (!complete) SV_TRY(judge(run, process, curate.id, report->captions, err));
+    SV_TRY(sv_ledger_verdict_counts(run->ledger, curate.id, &report->judged, &report->kept, err));
+    SV_TRY(sample_setup(run, &curate, &drawn_by, err));
+    SV_TRY(sample(run, curate.id, &drawn_by, report->kept, err));
+    SV_TRY(sv_ledger_use(run->ledger, SV_STAGE_SAMPLE, &drawn_by.id, 1, err));
+    SV_TRY(sv_ledger_sample_count(run->ledger, drawn_by.id, &report->sampled, err));
+    if (!report->idle)
+        sv_rundir_event(run, "curate", (sv_field[]){SV_TEXT("setup", curate.hash), SV_INT("captions", report->captions), SV_INT("kept", report->kept),
+                        SV_INT("sampled", report->sampled)}, 4);
+    return SV_OK;
+}
+
+sv_status sv_curate(sv_rundir *run, sv_curate_report *report, sv_error *err) {
+    sv_curate_report own;
+    if (!report) report = &own;
+    *report = (sv_curate_report){0};
+    sv_process *process = NULL;   /* opened first: a wrong list is told before captions are read */
+    SV_TRY(sv_process_open(&process, run->recipe->captions.process, (sv_view)run->recipe->captions.view, NULL, err));
+    sv_ingest_report in;
+    sv_status st = sv_ingest(run, &in, err);
+    report->added = in.added;
+    report->repeated = in.repeated;
+    report->faults = in.faults;
+    if (st == SV_OK) st = curate_with(run, process, report, err);
+    sv_process_close(&process);
+    return st;
+}
+
+sv_status sv_stage_curate(const char *dir, const sv_recipe *r, const sv_stage_options *o, sv_curate_report *report, sv_error *err) {
+    sv_rundir *run = NULL;
+    sv_status st = sv_rundir_open(&run, dir, r, o, err);
+    if (st == SV_OK) st = sv_curate(run, report, err);
+    sv_rundir_close(&run);
+    return st;
+}

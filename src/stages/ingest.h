@@ -1,0 +1,72 @@
+/* ingest.h - reading caption files: bytes to lines (ingest_stream.c), lines to records by format (ingest_json.c, ingest_table.c), records to
+ * rows of the ledger (ingest.c). Memory stays flat however long a jsonl, txt, csv or tsv file is; json, llava and coco files are one document and
+ * are held whole. */
+#ifndef SV_STAGES_INGEST_H
+#define SV_STAGES_INGEST_H
+
+#include <yyjson.h>
+
+#include "base/str.h"
+#include "recipe/recipe.h"
+
+/* ---- bytes and lines ---- */
+
+/* A file that is read from its beginning; gzip and zstd are told by their first bytes and unpacked on the way. A UTF-8 byte order mark is skipped. */
+typedef struct sv_stream sv_stream;
+sv_status sv_stream_open(sv_stream **out, const char *path, sv_error *err);
+void sv_stream_close(sv_stream **s);
+/* The next bytes (unpacked) without taking them: at least `want` unless the file ends before. */
+sv_status sv_stream_peek(sv_stream *s, size_t want, const char **data, size_t *size, sv_error *err);
+/* The next line without its end (LF or CRLF), of any length; lives until the next call. *end true: there is none. */
+sv_status sv_stream_line(sv_stream *s, const char **line, size_t *size, bool *end, sv_error *err);
+/* Everything that is left (malloc, NUL-terminated; the caller frees). */
+sv_status sv_stream_rest(sv_stream *s, char **data, size_t *size, sv_error *err);
+int64_t sv_stream_line_number(const sv_stream *s);   /* of the last line given, from 1 */
+
+/* ---- records ---- */
+
+/* One row of a source. Strings live until the next record. */
+typedef struct sv_record {
+    int64_t line;                /* from 1; of arrays: the item, from 1; of csv: the line where the record begins */
+    const char *text, *id, *origin, *license;   /* id NULL: none given; origin, license NULL: not stated in the row */
+    size_t text_size, id_size;
+    const char *fault;           /* not NULL: the row is bad; a short stable word ("bad_json") */
+    sv_buf detail;               /* and what is wrong with it; reused from record to record */
+} sv_record;
+
+typedef struct sv_reader {
+    sv_stream *in;
+    const char *path;            /* for errors */
+    const sv_source_settings *settings;
+    const struct sv_reader_format *format;
+    /* what the formats keep */
+    yyjson_doc *doc;             /* the line's document, or the whole file's */
+    char *whole;
+    yyjson_arr_iter items;
+    int64_t index;
+    sv_buf record, number;       /* the csv record with its quotes undone; an integer id in words */
+    int columns[4];              /* of text, id, source, license; -1: none */
+    sv_buf fields;               /* size_t pairs: begin and end of every field */
+} sv_reader;
+
+/* A row of the format table. */
+typedef struct sv_reader_format {
+    const char *name;            /* as in the recipe */
+    sv_status (*open)(sv_reader *r, sv_error *err);                           /* may be NULL */
+    sv_status (*next)(sv_reader *r, sv_record *out, bool *end, sv_error *err);
+} sv_reader_format;
+extern const sv_reader_format sv_reader_jsonl, sv_reader_json, sv_reader_llava, sv_reader_coco, sv_reader_txt, sv_reader_csv, sv_reader_tsv;
+
+/* Opens a file as its settings say; `auto` looks at the name and the first bytes. name: what the source is called in errors ("-"). */
+sv_status sv_reader_open(sv_reader *out, const char *path, const char *name, const sv_source_settings *s, sv_error *err);
+void sv_reader_close(sv_reader *r);
+
+/* ---- for the formats ---- */
+/* Marks a record as bad. */
+void sv_record_fault(sv_record *r, const char *fault, const char *detail, ...) SV_PRINTF(3, 4);
+/* Bytes that are not UTF-8 as text: what is printable stays, the rest becomes \xNN; at most 2,000 bytes of output. */
+void sv_escape_bytes(sv_buf *out, const char *s, size_t n);
+/* invalid_utf8 or nul_character if a value is not what a caption may hold. */
+bool sv_record_check_text(sv_record *r, const char *what, const char *s, size_t n);
+
+#endif

@@ -1,0 +1,185 @@
+/* ingest_json.c - captions in JSON: a line each, an array of objects, LLaVA conversations, COCO annotations. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "stages/ingest.h"
+
+/* "caption, image, url": the keys of an object, for the message that one is missing. */
+static void list_keys(sv_buf *out, yyjson_val *object) {
+    size_t i, n;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(object, i, n, key, value) {
+        if (i == 12) {
+            sv_buf_puts(out, ", …");
+            return;
+        }
+        sv_buf_printf(out, "%s%.60s", i ? ", " : "", yyjson_get_str(key));
+    }
+}
+
+static void missing_field(sv_record *out, const char *field, yyjson_val *object) {
+    sv_buf keys = {0};
+    list_keys(&keys, object);
+    sv_record_fault(out, "missing_field", "there is no field \"%s\"; the row has: %s", field, keys.size ? keys.data : "nothing");
+    sv_buf_free(&keys);
+}
+
+static bool take_id(sv_reader *r, sv_record *out, yyjson_val *id) {
+    if (!id || yyjson_is_null(id)) return true;
+    if (yyjson_is_int(id)) {
+        sv_buf_clear(&r->number);
+        if (yyjson_is_sint(id))
+            sv_buf_printf(&r->number, "%" PRId64, yyjson_get_sint(id));
+        else
+            sv_buf_printf(&r->number, "%" PRIu64, yyjson_get_uint(id));
+        out->id = r->number.data;
+        out->id_size = r->number.size;
+        return out->id != NULL;
+    }
+    if (!yyjson_is_str(id) || !yyjson_get_len(id)) {
+        sv_record_fault(out, "bad_id", "the id must be a string or an integer, not %s", yyjson_is_str(id) ? "an empty string" : yyjson_get_type_desc(id));
+        return false;
+    }
+    out->id = yyjson_get_str(id);
+    out->id_size = yyjson_get_len(id);
+    return sv_record_check_text(out, "id", out->id, out->id_size);
+}
+
+static bool take_text(sv_record *out, const char *field, yyjson_val *object, yyjson_val *text) {
+    if (!text) {
+        missing_field(out, field, object);
+        return false;
+    }
+    if (!yyjson_is_str(text)) {
+        sv_record_fault(out, "not_a_string", "the field \"%s\" is %s", field, yyjson_get_type_desc(text));
+        return false;
+    }
+    out->text = yyjson_get_str(text);
+    out->text_size = yyjson_get_len(text);
+    return sv_record_check_text(out, field, out->text, out->text_size);
+}
+
+/* `source` and `license` of a row win over the recipe's. */
+static void take_origin(sv_record *out, yyjson_val *object) {
+    yyjson_val *origin = yyjson_obj_get(object, "source"), *license = yyjson_obj_get(object, "license");
+    if (yyjson_is_str(origin) && sv_record_check_text(out, "source", yyjson_get_str(origin), yyjson_get_len(origin))) out->origin = yyjson_get_str(origin);
+    if (yyjson_is_str(license) && sv_record_check_text(out, "license", yyjson_get_str(license), yyjson_get_len(license))) out->license = yyjson_get_str(license);
+}
+
+static void take_object(sv_reader *r, sv_record *out, yyjson_val *object) {
+    if (!yyjson_is_obj(object)) {
+        sv_record_fault(out, "not_an_object", "the row is %s", object ? yyjson_get_type_desc(object) : "nothing");
+        return;
+    }
+    const char *field = r->settings->text;
+    if (!take_text(out, field, object, yyjson_obj_get(object, field))) return;
+    if (r->settings->id && !take_id(r, out, yyjson_obj_get(object, r->settings->id))) return;
+    take_origin(out, object);
+}
+
+/* ---- one object a line ---- */
+
+static bool is_blank(const char *s, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (s[i] != ' ' && s[i] != '\t' && s[i] != '\r') return false;
+    return true;
+}
+
+static sv_status next_line(sv_reader *r, sv_record *out, bool *end, sv_error *err) {
+    const char *line = "";
+    size_t n = 0;
+    do SV_TRY(sv_stream_line(r->in, &line, &n, end, err));
+    while (!*end && is_blank(line, n));
+    if (*end) return SV_OK;
+    out->line = sv_stream_line_number(r->in);
+    if (sv_utf8_valid(line, n) < n) {
+        sv_record_check_text(out, "line", line, n);
+        return SV_OK;
+    }
+    yyjson_doc_free(r->doc);
+    yyjson_read_err why;
+    r->doc = yyjson_read_opts((char *)line, n, YYJSON_READ_NOFLAG, NULL, &why);
+    if (!r->doc && why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) return sv_fail_memory(err, r->path, n);
+    if (!r->doc)
+        sv_record_fault(out, "bad_json", "%s at byte %zu", why.msg, why.pos + 1);
+    else
+        take_object(r, out, yyjson_doc_get_root(r->doc));
+    return SV_OK;
+}
+
+/* ---- one document ---- */
+
+static sv_status read_whole(sv_reader *r, sv_error *err) {
+    size_t n;
+    SV_TRY(sv_stream_rest(r->in, &r->whole, &n, err));
+    yyjson_read_err why;
+    r->doc = yyjson_read_opts(r->whole, n, YYJSON_READ_INSITU | YYJSON_READ_ALLOW_INVALID_UNICODE, NULL, &why);
+    if (r->doc) return SV_OK;
+    if (why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) return sv_fail_memory(err, r->path, n);
+    size_t line = 1;
+    for (size_t i = 0; i < why.pos && i < n; i++) line += r->whole[i] == '\n';
+    return sv_fail(err, SV_E_INPUT, r->path, "is not JSON: %s on line %zu", why.msg, line);
+}
+
+static sv_status open_array(sv_reader *r, sv_error *err) {
+    SV_TRY(read_whole(r, err));
+    yyjson_val *root = yyjson_doc_get_root(r->doc);
+    if (!yyjson_arr_iter_init(root, &r->items)) {
+        sv_fail(err, SV_E_INPUT, r->path, "an array of objects was expected, it is %s", yyjson_get_type_desc(root));
+        return sv_hint(err, SV_E_INPUT, "set the source's format: jsonl (an object a line), json, llava or coco");
+    }
+    return SV_OK;
+}
+
+static sv_status open_coco(sv_reader *r, sv_error *err) {
+    SV_TRY(read_whole(r, err));
+    yyjson_val *list = yyjson_obj_get(yyjson_doc_get_root(r->doc), "annotations");
+    if (!yyjson_arr_iter_init(list, &r->items)) return sv_fail(err, SV_E_INPUT, r->path, "is not a COCO file: it has no array \"annotations\"");
+    return SV_OK;
+}
+
+static sv_status next_item(sv_reader *r, sv_record *out, bool *end, sv_error *err) {
+    yyjson_val *item = yyjson_arr_iter_next(&r->items);
+    *end = item == NULL;
+    if (!item) return SV_OK;
+    out->line = ++r->index;
+    take_object(r, out, item);
+    return SV_OK;
+}
+
+/* The caption of a LLaVA pair is what the model is taught to say: the first turn that is not the user's. */
+static sv_status next_conversation(sv_reader *r, sv_record *out, bool *end, sv_error *err) {
+    yyjson_val *item = yyjson_arr_iter_next(&r->items), *turn, *said = NULL;
+    *end = item == NULL;
+    if (!item) return SV_OK;
+    out->line = ++r->index;
+    if (!yyjson_is_obj(item)) {
+        take_object(r, out, item);
+        return SV_OK;
+    }
+    size_t i, n;
+    yyjson_val *turns = yyjson_obj_get(item, "conversations");
+    if (!yyjson_is_arr(turns)) {
+        missing_field(out, "conversations", item);
+        return SV_OK;
+    }
+    yyjson_arr_foreach(turns, i, n, turn) {
+        const char *from = yyjson_get_str(yyjson_obj_get(turn, "from"));
+        if (!said && from && (!strcmp(from, "gpt") || !strcmp(from, "assistant"))) said = turn;
+    }
+    if (!said) {
+        sv_record_fault(out, "missing_field", "no turn of the conversation is from \"gpt\"");
+        return SV_OK;
+    }
+    if (!take_text(out, "value", said, yyjson_obj_get(said, "value"))) return SV_OK;
+    if (r->settings->id && !take_id(r, out, yyjson_obj_get(item, r->settings->id))) return SV_OK;
+    take_origin(out, item);
+    return SV_OK;
+}
+
+const sv_reader_format sv_reader_jsonl = {"jsonl", NULL, next_line};
+const sv_reader_format sv_reader_json = {"json", open_array, next_item};
+const sv_reader_format sv_reader_llava = {"llava", open_array, next_conversation};
+const sv_reader_format sv_reader_coco = {"coco", open_coco, next_item};

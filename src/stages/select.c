@@ -1,0 +1,327 @@
+/* select.c - which pairs go into the dataset: eligible → min → best of each caption → keep or count.
+ *
+ * Reads scores in one ordered walk, keeps 16 bytes for each competitor, touches no image and no text but the ids of ties: ten million candidates
+ * take seconds. The result is one selection row with its picks; why any other candidate was not picked is the view `explained`.
+ */
+#include "stages/select.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stages/rundir.h"
+
+enum { BY_WEIGHTED, BY_CLIP, BY_SSIM, BY_RANDOM };   /* the order of the recipe's choices */
+static const char *const by_names[] = {"weighted", "clip", "ssim", "random"};
+
+enum { CLIP, SSIM, WEIGHTED, TERMS };
+static const char *const term_names[TERMS] = {"clip", "ssim", "weighted"};
+
+typedef struct contest {
+    sv_rundir *run;
+    const sv_select_settings *settings;
+    double weight[2];            /* of clip (with its scale) and ssim; 0 where there is no such scorer */
+    int at[2];                   /* where the values of clip and ssim stand; -1: no such scorer */
+    int64_t setups[2];
+    size_t scorers;
+    sv_selection s;
+    sv_rivals rivals;
+    sv_rival *group;             /* the best per_caption candidates of the caption in hand, best first */
+    size_t group_size;
+    int64_t group_number;
+    char *id;                    /* of the caption in hand, for lots */
+    size_t id_capacity;
+    double before[TERMS], after[TERMS];   /* sums, then means */
+} contest;
+
+/* ---- what is to be done ---- */
+
+static sv_status find_scorers(contest *c, sv_error *err) {
+    sv_ledger *l = c->run->ledger;
+    const sv_weight_settings *w = &c->run->recipe->score.weights;
+    sv_setup generate;
+    SV_TRY(sv_ledger_scope(l, &c->s.scope, err));
+    SV_TRY(sv_ledger_current(l, SV_STAGE_GENERATE, "", &generate, err));
+    if (!generate.id) {
+        sv_fail(err, SV_E_INPUT, c->run->dir, "no image has been generated yet");
+        return sv_hint(err, SV_E_INPUT, "synthvlm generate %s", c->run->dir);
+    }
+    c->s.generate = generate.id;
+    for (int term = CLIP; term <= SSIM; term++) {
+        sv_setup setup;
+        SV_TRY(sv_ledger_current(l, SV_STAGE_SCORE, term_names[term], &setup, err));
+        c->at[term] = setup.id ? (int)c->scorers : -1;
+        if (setup.id) c->setups[c->scorers++] = setup.id;
+    }
+    c->weight[CLIP] = c->at[CLIP] < 0 ? 0 : w->clip * (w->scale ? 2.5 : 1.0);
+    c->weight[SSIM] = c->at[SSIM] < 0 ? 0 : w->ssim;
+    c->s.weight_clip = c->weight[CLIP];
+    c->s.weight_ssim = c->weight[SSIM];
+    return SV_OK;
+}
+
+/* A score that ranks or limits must be there. */
+static sv_status check_scorers(const contest *c, sv_error *err) {
+    const sv_select_settings *s = c->settings;
+    const char *missing = NULL, *key = NULL;
+    if (!c->scorers && s->by != BY_RANDOM) missing = "score", key = "by";
+    if (c->at[CLIP] < 0 && (s->by == BY_CLIP || !isnan(s->min.clip))) missing = "CLIPScore", key = s->by == BY_CLIP ? "by" : "min.clip";
+    if (c->at[SSIM] < 0 && (s->by == BY_SSIM || !isnan(s->min.ssim))) missing = "SSIMScore", key = s->by == BY_SSIM ? "by" : "min.ssim";
+    if (!missing) return SV_OK;
+    sv_fail(err, SV_E_INPUT, c->run->dir, "select.%s needs a %s, and the images have none", key, missing);
+    return sv_hint(err, SV_E_INPUT, "synthvlm score %s", c->run->dir);
+}
+
+static bool add_hash(contest *c, yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key, int64_t setup) {
+    char hash[SV_SHA256_HEX];
+    return sv_ledger_setup_hash(c->run->ledger, setup, hash, NULL) == SV_OK && yyjson_mut_obj_add_strcpy(doc, o, key, hash);
+}
+
+static bool add_real(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key, double v) {
+    return isnan(v) ? yyjson_mut_obj_add_null(doc, o, key) : yyjson_mut_obj_add_real(doc, o, key, v);
+}
+
+/* Everything that the picks depend on, by name and hash, as canonical JSON. */
+static sv_status settings_json(contest *c, char **out, sv_error *err) {
+    const sv_select_settings *s = c->settings;
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *o = yyjson_mut_obj(doc), *min = yyjson_mut_obj(doc), *weights = yyjson_mut_obj(doc), *setups = yyjson_mut_obj(doc);
+    bool ok = yyjson_mut_obj_add_str(doc, o, "by", by_names[s->by]) && yyjson_mut_obj_add_sint(doc, o, "per_caption", s->per_caption) &&
+              add_real(doc, o, "keep", s->keep) &&
+              (s->count == INT64_MIN ? yyjson_mut_obj_add_null(doc, o, "count") : yyjson_mut_obj_add_sint(doc, o, "count", s->count)) &&
+              add_real(doc, min, "clip", s->min.clip) && add_real(doc, min, "ssim", s->min.ssim) && add_real(doc, min, "weighted", s->min.weighted) &&
+              yyjson_mut_obj_add_val(doc, o, "min", min) && add_real(doc, weights, "clip", c->weight[CLIP]) &&
+              add_real(doc, weights, "ssim", c->weight[SSIM]) && yyjson_mut_obj_add_val(doc, o, "weights", weights) &&
+              add_hash(c, doc, setups, "curate", c->s.scope.curate) && add_hash(c, doc, setups, "sample", c->s.scope.sample) &&
+              add_hash(c, doc, setups, "generate", c->s.generate) && yyjson_mut_obj_add_val(doc, o, "setups", setups);
+    for (int term = CLIP; ok && term <= SSIM; term++)
+        if (c->at[term] >= 0) ok = add_hash(c, doc, setups, term_names[term], c->setups[c->at[term]]);
+    if (ok && s->by == BY_RANDOM) ok = yyjson_mut_obj_add_sint(doc, o, "seed", c->run->recipe->seed);
+    yyjson_mut_doc_set_root(doc, o);
+    yyjson_doc *fixed = ok ? yyjson_mut_doc_imut_copy(doc, NULL) : NULL;
+    *out = fixed ? sv_json_canonical(yyjson_doc_get_root(fixed)) : NULL;
+    yyjson_doc_free(fixed);
+    yyjson_mut_doc_free(doc);
+    return *out ? SV_OK : sv_fail_memory(err, "select", 0);
+}
+
+/* ---- the walk ---- */
+
+static sv_status end_group(contest *c, sv_error *err) {
+    for (size_t i = 0; i < c->group_size; i++)
+        if (!sv_rivals_add(&c->rivals, c->group[i])) return sv_fail_memory(err, "select", c->rivals.capacity * 2 * sizeof *c->group);
+    c->group_size = 0;
+    return SV_OK;
+}
+
+/* Into the caption's best, in order; an equal key comes behind those with a lower k, which were there before. */
+static void add_to_group(contest *c, sv_rival one) {
+    size_t room = (size_t)c->settings->per_caption, i = c->group_size;
+    if (i == room && one.key <= c->group[i - 1].key) return;
+    if (i < room) c->group_size++;
+    else i--;
+    for (; i > 0 && one.key > c->group[i - 1].key; i--) c->group[i] = c->group[i - 1];
+    c->group[i] = one;
+}
+
+static bool passes(const contest *c, const double terms[TERMS]) {
+    const sv_min_settings *m = &c->settings->min;
+    /* A limit that is not set is NaN, and nothing is less than NaN. */
+    return !(terms[CLIP] < m->clip) && !(terms[SSIM] < m->ssim) && !(terms[WEIGHTED] < m->weighted);
+}
+
+static void terms_of(const contest *c, const double *values, double terms[TERMS]) {
+    terms[CLIP] = c->at[CLIP] < 0 ? NAN : values[c->at[CLIP]];
+    terms[SSIM] = c->at[SSIM] < 0 ? NAN : values[c->at[SSIM]];
+    terms[WEIGHTED] = (c->at[CLIP] < 0 ? 0 : c->weight[CLIP] * terms[CLIP]) + (c->at[SSIM] < 0 ? 0 : c->weight[SSIM] * terms[SSIM]);
+}
+
+static sv_status meet(void *user, int64_t number, int k, const double *values, sv_error *err) {
+    contest *c = user;
+    double terms[TERMS];
+    c->s.candidates++;
+    for (size_t i = 0; i < c->scorers; i++)
+        if (!isfinite(values[i])) return SV_OK;
+    terms_of(c, values, terms);
+    if (!passes(c, terms)) return SV_OK;
+    if (k > 0xFFFF) return sv_fail(err, SV_E_INTERNAL, "select", "candidate %lld-%d: k is too large", (long long)number, k);
+    if (number != c->group_number) {
+        SV_TRY(end_group(c, err));
+        c->group_number = number;
+        c->s.captions++;
+        if (c->settings->by == BY_RANDOM) SV_TRY(sv_ledger_caption_id(c->run->ledger, number, &c->id, &c->id_capacity, err));
+    }
+    c->s.eligible++;
+    for (int i = 0; i < TERMS; i++) c->before[i] += terms[i];
+    uint64_t key = c->settings->by == BY_RANDOM ? ~sv_lot(c->run->recipe->seed, c->id, k)
+                                                : sv_key_of_score(terms[c->settings->by == BY_CLIP ? CLIP : c->settings->by == BY_SSIM ? SSIM : WEIGHTED]);
+    add_to_group(c, (sv_rival){key, sv_rival_who(number, k)});
+    return SV_OK;
+}
+
+/* ---- the result ---- */
+
+static sv_status pick_at(void *user, size_t rank, sv_pick_row *out, sv_error *err) {
+    const contest *c = user;
+    const sv_rival *r = &c->rivals.items[rank];
+    /* The lot as a number in 0..1, the largest first, as scores are. */
+    double score = c->settings->by == BY_RANDOM ? (double)(r->key >> 11) * 0x1p-53 : sv_score_of_key(r->key);
+    *out = (sv_pick_row){sv_rival_number(r), sv_rival_k(r), score};
+    return SV_OK;
+}
+
+static int by_who(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Means of the picks. Their scores are looked up in the order of the table, which keeps its pages at hand. */
+static sv_status mean_of_picks(contest *c, sv_error *err) {
+    size_t n = (size_t)c->s.picked;
+    uint64_t *who = malloc((n ? n : 1) * sizeof *who);
+    if (!who) return sv_fail_memory(err, "select", n * sizeof *who);
+    for (size_t i = 0; i < n; i++) who[i] = c->rivals.items[i].who;
+    qsort(who, n, sizeof *who, by_who);
+    sv_status st = SV_OK;
+    for (size_t i = 0; st == SV_OK && i < n; i++) {
+        sv_rival r = {0, who[i]};
+        double values[2], terms[TERMS];
+        st = sv_ledger_scores_of(c->run->ledger, c->s.generate, c->setups, c->scorers, sv_rival_number(&r), sv_rival_k(&r), values, err);
+        if (st != SV_OK) break;
+        terms_of(c, values, terms);
+        for (int t = 0; t < TERMS; t++) c->after[t] += terms[t];
+    }
+    for (int t = 0; t < TERMS; t++) {
+        c->before[t] = c->s.eligible ? c->before[t] / (double)c->s.eligible : NAN;
+        c->after[t] = n ? c->after[t] / (double)n : NAN;
+    }
+    free(who);
+    return st;
+}
+
+static void put_big_endian(uint8_t out[8], uint64_t v) {
+    for (int i = 0; i < 8; i++) out[i] = (uint8_t)(v >> (56 - 8 * i));
+}
+
+static sv_status hash_result(contest *c, sv_error *err) {
+    sv_sha256_stream *h = sv_sha256_begin();
+    if (!h) return sv_fail_memory(err, "select", 0);
+    const uint64_t counts[] = {(uint64_t)c->s.candidates, (uint64_t)c->s.eligible, (uint64_t)c->s.captions, (uint64_t)c->s.picked};
+    uint8_t bytes[16], raw[32];
+    sv_sha256_more(h, c->s.settings, strlen(c->s.settings));
+    for (int i = 0; i < 4; i++) {
+        put_big_endian(bytes, counts[i]);
+        sv_sha256_more(h, bytes, 8);
+    }
+    for (int64_t i = 0; i < c->s.picked; i++) {
+        put_big_endian(bytes, c->rivals.items[i].key);
+        put_big_endian(bytes + 8, c->rivals.items[i].who);
+        sv_sha256_more(h, bytes, 16);
+    }
+    sv_sha256_end(h, raw);
+    sv_hex(raw, 32, c->s.hash);
+    return SV_OK;
+}
+
+/* How many pairs are asked for. */
+static int64_t asked(const contest *c) {
+    const sv_select_settings *s = c->settings;
+    if (!isnan(s->keep)) return (int64_t)(s->keep * (double)c->s.captions);
+    return s->count != INT64_MIN ? s->count : (int64_t)c->rivals.count;
+}
+
+static sv_status store(contest *c, sv_select_report *report, sv_error *err) {
+    sv_mean means[TERMS];
+    size_t n = 0;
+    for (int t = 0; t < TERMS; t++) {
+        if ((t < WEIGHTED && c->at[t] < 0) || !c->scorers) continue;
+        sv_mean m = {.before = c->before[t], .after = c->after[t]};
+        snprintf(m.name, sizeof m.name, "%s", term_names[t]);
+        snprintf(report->means[n].name, sizeof report->means[n].name, "%s", m.name);
+        report->means[n].before = m.before;
+        report->means[n].after = m.after;
+        means[n++] = m;
+    }
+    report->mean_count = n;
+    bool is_new;
+    SV_TRY(sv_ledger_add_selection(c->run->ledger, &c->s, c->setups, c->scorers, means, n, pick_at, c, &is_new, err));
+    report->idle = !is_new;
+    snprintf(report->by, sizeof report->by, "%s", c->s.by);
+    report->candidates = c->s.candidates;
+    report->eligible = c->s.eligible;
+    report->captions = c->s.captions;
+    report->picked = c->s.picked;
+    report->cutoff = c->s.cutoff;
+    if (is_new)
+        sv_rundir_event(c->run, "select", (sv_field[]){SV_TEXT("selection", c->s.hash), SV_TEXT("by", c->s.by), SV_INT("eligible", c->s.eligible),
+                        SV_INT("captions", c->s.captions), SV_INT("picked", c->s.picked), SV_REAL("cutoff", c->s.cutoff)}, 6);
+    return SV_OK;
+}
+
+/* What `count` could not have, and what would help, the most likely cause first. */
+static sv_status fell_short(const contest *c, int64_t unscored, sv_error *err) {
+    const sv_select_settings *s = c->settings;
+    bool has_min = !isnan(s->min.clip) || !isnan(s->min.ssim) || !isnan(s->min.weighted);
+    sv_fail(err, SV_SHORT, "select.count", "%lld pairs were asked for, %lld could be picked: %lld of %lld scored candidates are eligible, of %lld captions, and at most %lld"
+            " of each caption count", (long long)s->count, (long long)c->s.picked, (long long)c->s.eligible, (long long)c->s.candidates, (long long)c->s.captions,
+            (long long)s->per_caption);
+    if (unscored) return sv_hint(err, SV_SHORT, "%lld images have no score yet: synthvlm score %s", (long long)unscored, c->run->dir);
+    if (has_min && c->s.eligible < c->s.candidates)
+        return sv_hint(err, SV_SHORT, "%lld candidates are below select.min: lower it, or draw more captions (captions.sample) or candidates", (long long)(c->s.candidates - c->s.eligible));
+    if (c->s.eligible > c->s.picked) return sv_hint(err, SV_SHORT, "raise select.per_caption, or draw more captions (captions.sample, or more sources)");
+    return sv_hint(err, SV_SHORT, "draw more captions (captions.sample, or more sources) or more candidates with a higher select.per_caption");
+}
+
+static sv_status hold(contest *c, sv_select_report *report, sv_error *err) {
+    sv_rundir *run = c->run;
+    int64_t unscored = 0;
+    SV_TRY(find_scorers(c, err));
+    SV_TRY(check_scorers(c, err));
+    SV_TRY(sv_ledger_each_scored(run->ledger, c->s.scope, c->s.generate, c->setups, c->scorers, meet, c, &unscored, err));
+    SV_TRY(end_group(c, err));
+    if (!c->s.candidates) {
+        sv_fail(err, SV_E_INPUT, run->dir, unscored ? "none of the images has been scored yet" : "there are no images to select from");
+        return sv_hint(err, SV_E_INPUT, "synthvlm %s %s", unscored ? "score" : "generate", run->dir);
+    }
+    if (unscored) sv_say(&run->o.log, SV_LOG_WARN, "%lld images have no score yet and were left out; synthvlm score %s", (long long)unscored, run->dir);
+    c->s.asked = asked(c);
+    c->s.picked = c->s.asked < (int64_t)c->rivals.count ? c->s.asked : (int64_t)c->rivals.count;
+    SV_TRY(sv_rivals_top(&c->rivals, (size_t)c->s.picked, run->ledger, err));
+    sv_pick_row last = {.score = NAN};
+    if (c->s.picked) SV_TRY(pick_at(c, (size_t)c->s.picked - 1, &last, err));
+    c->s.cutoff = last.score;
+    char *settings = NULL;
+    SV_TRY(settings_json(c, &settings, err));
+    c->s.settings = settings;
+    sv_status st = hash_result(c, err);
+    if (st == SV_OK) st = mean_of_picks(c, err);
+    if (st == SV_OK) st = store(c, report, err);
+    free(settings);
+    SV_TRY(st);
+    if (!c->s.picked) sv_say(&run->o.log, SV_LOG_WARN, "nothing was picked: %lld candidates of %lld captions are eligible", (long long)c->s.eligible, (long long)c->s.captions);
+    return c->settings->count != INT64_MIN && isnan(c->settings->keep) && c->s.picked < c->s.asked ? fell_short(c, unscored, err) : SV_OK;
+}
+
+sv_status sv_select(sv_rundir *run, sv_select_report *report, sv_error *err) {
+    sv_select_report own;
+    if (!report) report = &own;
+    *report = (sv_select_report){.cutoff = NAN};
+    const sv_select_settings *s = &run->recipe->select;
+    contest c = {.run = run, .settings = s};
+    c.s = (sv_selection){.by = by_names[s->by], .min_clip = s->min.clip, .min_ssim = s->min.ssim, .min_weighted = s->min.weighted,
+                         .per_caption = (int)s->per_caption, .cutoff = NAN};
+    c.group = calloc((size_t)s->per_caption, sizeof *c.group);
+    sv_status st = c.group ? hold(&c, report, err) : sv_fail_memory(err, "select", 0);
+    sv_rivals_free(&c.rivals);
+    free(c.group);
+    free(c.id);
+    return st;
+}
+
+sv_status sv_stage_select(const char *dir, const sv_recipe *r, const sv_stage_options *o, sv_select_report *report, sv_error *err) {
+    sv_rundir *run = NULL;
+    sv_status st = sv_rundir_open(&run, dir, r, o, err);
+    if (st == SV_OK) st = sv_select(run, report, err);
+    sv_rundir_close(&run);
+    return st;
+}

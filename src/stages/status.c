@@ -1,0 +1,156 @@
+/* status.c - what is done in a run directory, as JSON; reads while a writer works. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/thread.h"
+#include "stages/rundir.h"
+
+/* A document that is being built; one check at its end covers every addition. */
+typedef struct answer {
+    yyjson_mut_doc *doc;
+    bool failed;
+} answer;
+
+static yyjson_mut_val *put(answer *a, yyjson_mut_val *o, const char *key, yyjson_mut_val *v) {
+    if (!v || !yyjson_mut_obj_add(o, yyjson_mut_strcpy(a->doc, key), v)) a->failed = true;
+    return v;
+}
+
+static void put_int(answer *a, yyjson_mut_val *o, const char *key, int64_t v) {
+    put(a, o, key, yyjson_mut_sint(a->doc, v));
+}
+
+static void put_real(answer *a, yyjson_mut_val *o, const char *key, double v) {
+    put(a, o, key, isfinite(v) ? yyjson_mut_real(a->doc, v) : yyjson_mut_null(a->doc));
+}
+
+static void put_text(answer *a, yyjson_mut_val *o, const char *key, const char *v) {
+    put(a, o, key, yyjson_mut_strcpy(a->doc, v));
+}
+
+typedef struct counting { answer *a; yyjson_mut_val *o; } counting;
+
+static sv_status add_count(void *user, const char *name, int64_t count, sv_error *err) {
+    counting *c = user;
+    put_int(c->a, c->o, name, count);
+    return SV_OK;
+}
+
+static sv_status put_tally(answer *a, yyjson_mut_val *o, const char *key, sv_ledger *l, sv_tally which, sv_error *err) {
+    counting c = {a, put(a, o, key, yyjson_mut_obj(a->doc))};
+    return sv_ledger_tally(l, which, add_count, &c, err);
+}
+
+static sv_status add_export(void *user, const sv_export_row *row, sv_error *err) {
+    counting *c = user;
+    yyjson_mut_val *o = yyjson_mut_obj(c->a->doc);
+    if (!yyjson_mut_arr_append(c->o, o)) c->a->failed = true;
+    put_text(c->a, o, "path", row->path);
+    put_text(c->a, o, "format", row->format);
+    put_int(c->a, o, "pairs", row->pairs);
+    put_int(c->a, o, "bytes", row->bytes);
+    return SV_OK;
+}
+
+static sv_status put_setup(answer *a, yyjson_mut_val *o, sv_ledger *l, sv_stage stage, sv_error *err) {
+    sv_setup s;
+    SV_TRY(sv_ledger_current(l, stage, "", &s, err));
+    put_text(a, o, "setup", s.hash);
+    return SV_OK;
+}
+
+/* Images that the recipe in the directory asks for; -1 if it cannot be read. */
+static int64_t wanted_images(const char *dir, int64_t sampled) {
+    sv_recipe *r = NULL;
+    char *path = sv_path_join(dir, "recipe.yaml");
+    int64_t n = -1;
+    if (path && sv_recipe_load(&r, path, NULL, 0, NULL) == SV_OK) n = sampled * r->generate.candidates;
+    sv_recipe_close(&r);
+    free(path);
+    return n;
+}
+
+/* Speed and time left, while somebody is at work. */
+static sv_status put_speed(answer *a, yyjson_mut_val *o, sv_ledger *l, sv_stage stage, int64_t left, sv_error *err) {
+    sv_rate r;
+    SV_TRY(sv_ledger_rate(l, stage, 500, &r, err));
+    if (r.count < 2 || r.seconds <= 0) return SV_OK;
+    double rate = (double)(r.count - 1) / r.seconds;
+    put_real(a, o, "per_second", rate);
+    put_real(a, o, "last_seconds_ago", (double)(sv_wall_ms() - r.last_ms) / 1000);
+    if (left > 0) put_real(a, o, "seconds_left", (double)left / rate);
+    return SV_OK;
+}
+
+static sv_status tell(answer *a, yyjson_mut_val *root, const char *dir, sv_ledger *l, sv_error *err) {
+    sv_funnel f;
+    sv_holder who;
+    bool active = sv_rundir_holder(dir, &who);
+    SV_TRY(sv_ledger_funnel(l, &f, err));
+    put_text(a, root, "dir", dir);
+    yyjson_mut_val *o = put(a, root, "active", active ? yyjson_mut_obj(a->doc) : yyjson_mut_null(a->doc));
+    if (active) {
+        put_text(a, o, "host", who.host);
+        put_int(a, o, "pid", who.pid);
+    }
+    o = put(a, root, "captions", yyjson_mut_obj(a->doc));
+    put_int(a, o, "sources", f.sources);
+    put_int(a, o, "rows", f.rows);
+    put_int(a, o, "repeated", f.repeated);
+    put_int(a, o, "faults", f.faults);
+    SV_TRY(put_tally(a, o, "fault_reasons", l, SV_TALLY_FAULTS, err));
+    put_int(a, o, "captions", f.captions);
+    if (f.judged >= 0) {
+        o = put(a, root, "curate", yyjson_mut_obj(a->doc));
+        SV_TRY(put_setup(a, o, l, SV_STAGE_CURATE, err));
+        put_int(a, o, "judged", f.judged);
+        put_int(a, o, "rejected", f.judged - f.kept);
+        SV_TRY(put_tally(a, o, "rules", l, SV_TALLY_RULES, err));
+        put_int(a, o, "kept", f.kept);
+        if (f.sampled >= 0) put_int(a, o, "sampled", f.sampled);
+    }
+    if (f.drawn >= 0) {
+        int64_t wanted = wanted_images(dir, f.sampled);
+        o = put(a, root, "generate", yyjson_mut_obj(a->doc));
+        SV_TRY(put_setup(a, o, l, SV_STAGE_GENERATE, err));
+        put_int(a, o, "images", f.drawn);
+        if (wanted >= 0) put_int(a, o, "wanted", wanted);
+        put_int(a, o, "captions", f.drawn_captions);
+        put_int(a, o, "failed", f.failed);
+        SV_TRY(put_tally(a, o, "failures", l, SV_TALLY_FAILURES, err));
+        if (active) SV_TRY(put_speed(a, o, l, SV_STAGE_GENERATE, wanted - f.drawn, err));
+    }
+    if (f.scored >= 0) {
+        sv_setup s[SV_MAX_SCORERS];
+        size_t n;
+        SV_TRY(sv_ledger_current_scores(l, s, &n, err));
+        o = put(a, root, "score", yyjson_mut_obj(a->doc));
+        yyjson_mut_val *setups = put(a, o, "setups", yyjson_mut_obj(a->doc));
+        for (size_t i = 0; i < n; i++) put_text(a, setups, s[i].name, s[i].hash);
+        put_int(a, o, "scored", f.scored);
+    }
+    char *selection = NULL;
+    SV_TRY(sv_ledger_selection_json(l, &selection, err));
+    yyjson_doc *parsed = selection ? yyjson_read(selection, strlen(selection), YYJSON_READ_ALLOW_INF_AND_NAN) : NULL;
+    if (parsed) put(a, root, "selection", yyjson_val_mut_copy(a->doc, yyjson_doc_get_root(parsed)));
+    yyjson_doc_free(parsed);
+    free(selection);
+    counting exports = {a, put(a, root, "exports", yyjson_mut_arr(a->doc))};
+    return sv_ledger_each_export(l, add_export, &exports, err);
+}
+
+sv_status sv_run_status(const char *dir, char **json, sv_error *err) {
+    *json = NULL;
+    sv_ledger *l = NULL;
+    SV_TRY(sv_rundir_read(dir, &l, err));
+    answer a = {.doc = yyjson_mut_doc_new(NULL)};
+    yyjson_mut_val *root = yyjson_mut_obj(a.doc);
+    yyjson_mut_doc_set_root(a.doc, root);
+    sv_status st = root ? tell(&a, root, dir, l, err) : sv_fail_memory(err, dir, 0);
+    if (st == SV_OK && (a.failed || !(*json = yyjson_mut_write(a.doc, YYJSON_WRITE_NOFLAG, NULL)))) st = sv_fail_memory(err, dir, 0);
+    yyjson_mut_doc_free(a.doc);
+    sv_ledger_close(&l);
+    return st;
+}
