@@ -50,13 +50,53 @@ static double uniform_double(sv_generator *g) {
     return (double)(both & 0x1fffffffffffffull) * 0x1p-53;
 }
 
+/* Cephes' logf and sincosf, in the order and with the fused multiply-adds of PyTorch's vector code for x86-64 (AVX2 and later): its values, to the
+ * bit, and not those of libm. Large sigmas amplify the last bit of the first draw, so it matters. x > 0. */
+static float cephes_log(float x) {
+    static const float P[] = {7.0376836292e-2f, -1.1514610310e-1f, 1.1676998740e-1f, -1.2420140846e-1f, 1.4249322787e-1f,
+                              -1.6668057665e-1f, 2.0000714765e-1f, -2.4999993993e-1f, 3.3333331174e-1f};
+    int exponent;
+    float m = frexpf(x, &exponent);
+    if (m < 0.707106781186547524f) {
+        exponent--;
+        m = (m - 1.0f) + m;
+    } else {
+        m = m - 1.0f;
+    }
+    float e = (float)exponent, z = m * m, y = P[0];
+    for (int i = 1; i < 9; i++) y = fmaf(y, m, P[i]);
+    y = fmaf(y * m, z, e * -2.12194440e-4f);
+    y = fmaf(-0.5f, z, y);
+    return fmaf(e, 0.693359375f, m + y);
+}
+
+/* 0 <= x <= 2 pi. */
+static void cephes_sincos(float x, float *sine, float *cosine) {
+    int octant = ((int)(x * 1.27323954473516f) + 1) & ~1;
+    float y = (float)octant, r = fmaf(y, -0.78515625f, x);
+    r = fmaf(y, -2.4187564849853515625e-4f, r);
+    r = fmaf(y, -3.77489497744594108e-8f, r);
+    float z = r * r;
+    float c = fmaf(2.443315711809948e-5f, z, -1.388731625493765e-3f);
+    c = fmaf(c, z, 4.166664568298827e-2f);
+    c = fmaf(c * z, z, -0.5f * z) + 1.0f;
+    float s = fmaf(-1.9515295891e-4f, z, 8.3321608736e-3f);
+    s = fmaf(s, z, -1.6666654611e-1f);
+    s = fmaf(s * z, r, r);
+    bool swap = octant & 2;
+    *sine = swap ? c : s;
+    *cosine = swap ? s : c;
+    if (octant & 4) *sine = -*sine;
+    if (!((octant - 2) & 4)) *cosine = -*cosine;
+}
+
 /* Box-Muller on 16 uniforms: the first eight give radii, the second eight angles. */
 static void normals_of_16(float *v) {
     for (int i = 0; i < 8; i++) {
-        float radius = sqrtf(-2.0f * logf(1.0f - v[i]));
-        float angle = (float)TWO_PI * v[i + 8];
-        v[i] = radius * cosf(angle);
-        v[i + 8] = radius * sinf(angle);
+        float radius = sqrtf(-2.0f * cephes_log(1.0f - v[i])), sine, cosine;
+        cephes_sincos((float)TWO_PI * v[i + 8], &sine, &cosine);
+        v[i] = radius * cosine;
+        v[i + 8] = radius * sine;
     }
 }
 

@@ -61,7 +61,7 @@ static void cumulate(const float *betas, float *out, size_t n) {
 /* Shifts sqrt(alphas_cumprod) so that the last is zero, scales it so that the first is what it was, and goes back to betas. */
 static void rescale_zero_snr(float *betas, float *a, size_t n) {
     cumulate(betas, a, n);
-    for (size_t i = 0; i < n; i++) a[i] = sqrtf(a[i]);
+    for (size_t i = 0; i < n; i++) a[i] = sv_tsqrt(a[i]);
     float first = a[0], last = a[n - 1], scale = first / (first - last);
     for (size_t i = 0; i < n; i++) {
         float root = (a[i] - last) * scale;
@@ -79,7 +79,7 @@ void sv_alphas_cumprod(const sv_scheduler_config *c, bool keep_finite, float *be
     if (c->rescale_betas_zero_snr && keep_finite) out[n - 1] = 0x1p-24f;
 }
 
-float sv_sigma_of_alpha(float a) { return sqrtf((1.0f - a) / a); }
+float sv_sigma_of_alpha(float a) { return sv_tsqrt((1.0f - a) / a); }
 
 sv_status sv_training_sigmas_open(sv_training_sigmas *out, const sv_scheduler *s, size_t scratch, sv_error *err) {
     *out = (sv_training_sigmas){.n = s->levels};
@@ -104,15 +104,7 @@ void sv_training_sigmas_close(sv_training_sigmas *t) {
     *t = (sv_training_sigmas){0};
 }
 
-/* ---- float32 and float64 building blocks ---- */
-
-/* PyTorch counts from the nearer end, and its build fuses the multiplication and the addition. */
-float sv_linspace32(float first, float last, size_t n, size_t i) {
-    if (n == 1) return first;
-    float step = (last - first) / (float)(n - 1);
-    if (i < n / 2) return fmaf(step, (float)i, first);
-    return fmaf(-step, (float)(n - 1 - i), last);
-}
+/* ---- building blocks ---- */
 
 double sv_linspace64(double first, double last, size_t n, size_t i) {
     if (n == 1) return first;
@@ -120,33 +112,6 @@ double sv_linspace64(double first, double last, size_t n, size_t i) {
     double step = (last - first) / (double)(n - 1);
     return (double)i * step + first;
 }
-
-/* numpy's own float32 logarithm (loops_exponent_log): a rational approximation on sqrt(1/2) < m <= sqrt(2), all in fused float32. It differs from the
- * correctly rounded value in every fifth case, which moves truncated timesteps by one. */
-float sv_log32(float x) {
-    static const float P[] = {2.589979117907922693523e-02f, 3.808837741388407920751e-01f, 1.480000633576506585156e+00f, 2.112677543073053063722e+00f,
-                              9.999999999999998702752e-01f, 0.0f};
-    static const float Q[] = {5.875095403124574342950e-03f, 1.546476374983906719538e-01f, 9.864942958519418960339e-01f, 2.453006071784736363091e+00f,
-                              2.612677543073109236779e+00f, 1.0f};
-    if (!(x > 0) || isinf(x)) return logf(x);
-    int exponent;
-    float m = frexpf(x, &exponent);
-    if (m <= 0.70710678118f) {
-        m *= 2;
-        exponent--;
-    }
-    float y = m - 1.0f, p = P[0], q = Q[0];
-    for (int i = 1; i < 6; i++) {
-        p = fmaf(p, y, P[i]);
-        q = fmaf(q, y, Q[i]);
-    }
-    return fmaf((float)exponent, 0.693147180559945309417232f, p / q);
-}
-
-/* PyTorch's are within one unit in the last place of the true value, so the true value is the best guess. */
-float sv_tlog(float x) { return (float)log((double)x); }
-float sv_texp(float x) { return (float)exp((double)x); }
-float sv_texpm1(float x) { return (float)expm1((double)x); }
 
 double sv_interpolate(double x, const float *values, size_t n) {
     if (!(x > 0)) return values[0];
@@ -225,4 +190,15 @@ bool sv_convert_sigmas(const sv_scheduler_config *c, double first, double last, 
     else if (c->use_beta_sigmas) sv_beta_sigmas(first, last, n, out);
     else return false;
     return true;
+}
+
+double sv_shift_time(int type, double mu, double sigma) {
+    double weight = type == SV_SHIFT_EXPONENTIAL ? exp(mu) : mu;
+    return weight / (weight + (1 / sigma - 1));
+}
+
+void sv_stretch_to_terminal(double terminal, double *sigmas, size_t n) {
+    if (isnan(terminal) || terminal == 0) return;
+    double scale = (1 - sigmas[n - 1]) / (1 - terminal);
+    for (size_t i = 0; i < n; i++) sigmas[i] = 1 - (1 - sigmas[i]) / scale;
 }

@@ -31,7 +31,8 @@ float sv_linspace32(float first, float last, size_t n, size_t i);
 double sv_linspace64(double first, double last, size_t n, size_t i);
 /* numpy.log of a float32. */
 float sv_log32(float x);
-/* torch's float32 log, exp, expm1. */
+/* torch's float32 sqrt, log, exp, expm1; the first to the bit. */
+float sv_tsqrt(float x);
 float sv_tlog(float x);
 float sv_texp(float x);
 float sv_texpm1(float x);
@@ -52,6 +53,11 @@ void sv_exponential_sigmas(double first, double last, size_t n, double *out);
 void sv_beta_sigmas(double first, double last, size_t n, double *out);
 /* Whichever of the three the configuration asks for; false if none. config's sigma_max and sigma_min replace first and last. */
 bool sv_convert_sigmas(const sv_scheduler_config *c, double first, double last, size_t n, double *out);
+
+/* A flow sigma under dynamic shifting: exp(mu) / (exp(mu) + 1/sigma - 1), or with mu itself for linear. */
+double sv_shift_time(int type, double mu, double sigma);
+/* Stretches n flow sigmas so that the last becomes `terminal`; NaN and 0 mean no. */
+void sv_stretch_to_terminal(double terminal, double *sigmas, size_t n);
 
 /* Quantile p of the Beta(a, b) distribution: inverse of the regularised incomplete beta function (incomplete_beta.c). */
 double sv_beta_quantile(double p, double a, double b);

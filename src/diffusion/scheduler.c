@@ -7,11 +7,21 @@
 #include "base/str.h"
 #include "diffusion/schedule_math.h"
 
-extern const sv_scheduler_kind sv_scheduler_ddim, sv_scheduler_pndm, sv_scheduler_euler, sv_scheduler_euler_ancestral, sv_scheduler_dpm_multistep;
+extern const sv_scheduler_kind sv_scheduler_ddim, sv_scheduler_ddpm, sv_scheduler_pndm, sv_scheduler_euler, sv_scheduler_euler_ancestral,
+    sv_scheduler_heun, sv_scheduler_dpm_multistep, sv_scheduler_unipc, sv_scheduler_lcm, sv_scheduler_flow_euler;
 
 /* One line per class. */
 static const sv_scheduler_kind *const KINDS[] = {
-    &sv_scheduler_ddim, &sv_scheduler_pndm, &sv_scheduler_euler, &sv_scheduler_euler_ancestral, &sv_scheduler_dpm_multistep,
+    &sv_scheduler_ddim,
+    &sv_scheduler_ddpm,
+    &sv_scheduler_pndm,
+    &sv_scheduler_euler,
+    &sv_scheduler_euler_ancestral,
+    &sv_scheduler_heun,
+    &sv_scheduler_dpm_multistep,
+    &sv_scheduler_unipc,
+    &sv_scheduler_lcm,
+    &sv_scheduler_flow_euler,
 };
 #define KIND_COUNT (sizeof KINDS / sizeof *KINDS)
 

@@ -128,9 +128,15 @@ void sv_predict_original(int prediction_type, float signal, float noise, const f
 float sv_alpha_at(const sv_scheduler *s, int64_t t);
 /* Fails if a timestep lies outside alphas_cumprod. */
 sv_status sv_check_timesteps(const sv_sampler *p, sv_error *err);
-/* mix for the classes that index alphas_cumprod, and for those that add noise * sigma. */
+/* x = alpha * picture + sigma * noise at index i of the sigmas (there sigma / alpha, or with flow sigmas sigma itself), lambda = ln(alpha / sigma). */
+typedef struct sv_noise_level {
+    float alpha, sigma, lambda;
+} sv_noise_level;
+sv_noise_level sv_level_at(const sv_sampler *p, size_t i);
+/* mix for the classes that index alphas_cumprod, for those that add noise * sigma, and for those that go by sv_level_at. */
 void sv_mix_by_alpha(const sv_sampler *p, size_t i, float *signal, float *noise);
 void sv_mix_by_sigma(const sv_sampler *p, size_t i, float *signal, float *noise);
+void sv_mix_by_level(const sv_sampler *p, size_t i, float *signal, float *noise);
 /* init_noise_sigma of the Euler family: the largest sigma, or sqrt(sigma^2 + 1) for leading spacing. */
 float sv_init_sigma(const sv_sampler *p);
 /* "Only one of …" for the three sigma schedules. */

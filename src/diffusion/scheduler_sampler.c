@@ -102,7 +102,7 @@ void sv_sampler_scale_input(const sv_sampler *p, size_t i, const float *x, float
         if (out != x) memcpy(out, x, p->n * sizeof(float));
         return;
     }
-    float sigma = p->sigmas[i], scale = sqrtf(sigma * sigma + 1.0f);
+    float sigma = p->sigmas[i], scale = sv_tsqrt(sigma * sigma + 1.0f);
     for (size_t k = 0; k < p->n; k++) out[k] = x[k] / scale;
 }
 
@@ -218,8 +218,8 @@ sv_status sv_check_timesteps(const sv_sampler *p, sv_error *err) {
 
 void sv_mix_by_alpha(const sv_sampler *p, size_t i, float *signal, float *noise) {
     float a = sv_alpha_at(p->scheduler, (int64_t)p->timesteps[i]);
-    *signal = sqrtf(a);
-    *noise = sqrtf(1.0f - a);
+    *signal = sv_tsqrt(a);
+    *noise = sv_tsqrt(1.0f - a);
 }
 
 void sv_mix_by_sigma(const sv_sampler *p, size_t i, float *signal, float *noise) {
@@ -227,10 +227,30 @@ void sv_mix_by_sigma(const sv_sampler *p, size_t i, float *signal, float *noise)
     *noise = p->sigmas[i];
 }
 
+sv_noise_level sv_level_at(const sv_sampler *p, size_t i) {
+    sv_noise_level l;
+    float sigma = p->sigmas[i];
+    if (p->scheduler->config.use_flow_sigmas) {
+        l.alpha = 1.0f - sigma;
+        l.sigma = sigma;
+    } else {
+        l.alpha = 1.0f / sv_tsqrt(sigma * sigma + 1.0f);
+        l.sigma = sigma * l.alpha;
+    }
+    l.lambda = sv_tlog(l.alpha) - sv_tlog(l.sigma);
+    return l;
+}
+
+void sv_mix_by_level(const sv_sampler *p, size_t i, float *signal, float *noise) {
+    sv_noise_level l = sv_level_at(p, i);
+    *signal = l.alpha;
+    *noise = l.sigma;
+}
+
 float sv_init_sigma(const sv_sampler *p) {
     float most = p->sigmas[0];
     for (size_t i = 1; i < p->sigma_count; i++) most = p->sigmas[i] > most ? p->sigmas[i] : most;
-    return p->scheduler->config.timestep_spacing == SV_SPACE_LEADING ? sqrtf(most * most + 1.0f) : most;
+    return p->scheduler->config.timestep_spacing == SV_SPACE_LEADING ? sv_tsqrt(most * most + 1.0f) : most;
 }
 
 sv_status sv_check_one_schedule(const sv_scheduler_config *c, const char *name, sv_error *err) {

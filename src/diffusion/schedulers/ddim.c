@@ -29,9 +29,9 @@ static void step(sv_sampler *p, size_t i, float *restrict out, float *restrict x
     float a = sv_alpha_at(p->scheduler, t), a_before;
     if (before >= 0) a_before = sv_alpha_at(p->scheduler, before);
     else a_before = c->set_alpha_to_one ? 1.0f : p->scheduler->alphas_cumprod[0];
-    float b = 1.0f - a, signal = sqrtf(a), noise = sqrtf(b);
+    float b = 1.0f - a, signal = sv_tsqrt(a), noise = sv_tsqrt(b);
     float variance = ((1.0f - a_before) / b) * (1.0f - a / a_before);
-    float deviation = (float)p->options.eta * sqrtf(variance);
+    float deviation = (float)p->options.eta * sv_tsqrt(variance);
     float *restrict x0 = p->buffers[0];
 
     sv_predict_original(c->prediction_type, signal, noise, x, out, x0, p->n);
@@ -43,7 +43,7 @@ static void step(sv_sampler *p, size_t i, float *restrict out, float *restrict x
     if (p->options.use_clipped_model_output)
         for (size_t k = 0; k < p->n; k++) out[k] = (x[k] - signal * x0[k]) / noise;
 
-    float direction = sqrtf(1.0f - a_before - deviation * deviation), keep = sqrtf(a_before);
+    float direction = sv_tsqrt(1.0f - a_before - deviation * deviation), keep = sv_tsqrt(a_before);
     for (size_t k = 0; k < p->n; k++) x[k] = keep * x0[k] + direction * out[k];
     if (p->options.eta > 0) {
         float *restrict z = p->buffers[1];

@@ -44,7 +44,7 @@ static int64_t last_timestep(const sv_scheduler *s) {
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         float a = s->alphas_cumprod[s->levels - 1 - middle];
-        float lambda = sv_tlog(sqrtf(a)) - sv_tlog(sqrtf(1.0f - a));
+        float lambda = sv_tlog(sv_tsqrt(a)) - sv_tlog(sv_tsqrt(1.0f - a));
         if (lambda < least) low = middle + 1;
         else high = middle;
     }
@@ -128,26 +128,10 @@ enum { NOISE, HISTORY };   /* buffers: fresh noise, and the three latest model o
 
 static size_t buffers(const sv_sampler *p) { return HISTORY + (size_t)(p->scheduler->config.solver_order < 3 ? p->scheduler->config.solver_order : 3); }
 
-typedef struct level { float alpha, sigma, lambda; } level;
-
-static level level_at(const sv_sampler *p, size_t i) {
-    level l;
-    float sigma = p->sigmas[i];
-    if (p->scheduler->config.use_flow_sigmas) {
-        l.alpha = 1.0f - sigma;
-        l.sigma = sigma;
-    } else {
-        l.alpha = 1.0f / sqrtf(sigma * sigma + 1.0f);
-        l.sigma = sigma * l.alpha;
-    }
-    l.lambda = sv_tlog(l.alpha) - sv_tlog(l.sigma);
-    return l;
-}
-
 /* The model's output as predicted original sample (++), or as predicted noise. */
 static void convert(const sv_sampler *p, size_t i, const float *restrict x, const float *restrict out, float *restrict m) {
     const sv_scheduler_config *c = &p->scheduler->config;
-    level l = level_at(p, i);
+    sv_noise_level l = sv_level_at(p, i);
     size_t n = p->n;
     if (!predicts_noise(c)) {
         if (c->prediction_type == SV_PREDICT_FLOW) {
@@ -175,7 +159,7 @@ static void convert(const sv_sampler *p, size_t i, const float *restrict x, cons
 typedef struct weights { float a, b0, b1, b2, d; } weights;
 
 /* to, from: the levels at the end and the beginning. order: 1..3. */
-static weights weights_of(const sv_scheduler_config *c, level to, level from, float h, int order) {
+static weights weights_of(const sv_scheduler_config *c, sv_noise_level to, sv_noise_level from, float h, int order) {
     weights w = {0};
     bool heun = c->solver_type == SV_SOLVER_HEUN || order == 3;
     switch (c->algorithm_type) {
@@ -201,7 +185,7 @@ static weights weights_of(const sv_scheduler_config *c, level to, level from, fl
         w.b0 = to.alpha * e;
         w.b1 = heun ? to.alpha * (e / (-2.0f * h) + 1.0f) : 0.5f * (to.alpha * e);
         w.b2 = to.alpha * ((e - h2) / (h2 * h2) - 0.5f);
-        w.d = to.sigma * sqrtf(e);
+        w.d = to.sigma * sv_tsqrt(e);
         break;
     }
     default: {
@@ -209,7 +193,7 @@ static weights weights_of(const sv_scheduler_config *c, level to, level from, fl
         w.a = to.alpha / from.alpha;
         w.b0 = -(2.0f * (to.sigma * e));
         w.b1 = heun ? -(2.0f * (to.sigma * (e / h - 1.0f))) : -(to.sigma * e);
-        w.d = to.sigma * sqrtf(sv_texp(2.0f * h) - 1.0f);
+        w.d = to.sigma * sv_tsqrt(sv_texp(2.0f * h) - 1.0f);
     }
     }
     return w;
@@ -220,7 +204,7 @@ static void step(sv_sampler *p, size_t i, float *restrict out, float *restrict x
     size_t n = p->n, kept = c->solver_order < 3 ? (size_t)c->solver_order : 3;
     float *restrict m0 = p->buffers[HISTORY + p->calls % kept];
     convert(p, i, x, out, m0);
-    level to = level_at(p, i + 1), from = level_at(p, i);
+    sv_noise_level to = sv_level_at(p, i + 1), from = sv_level_at(p, i);
     float h = to.lambda - from.lambda;
     int order = order_at(p, i, p->calls);
     weights w = weights_of(c, to, from, h, order);
@@ -231,11 +215,11 @@ static void step(sv_sampler *p, size_t i, float *restrict out, float *restrict x
         for (size_t k = 0; k < n; k++) x[k] = w.a * x[k] + w.b0 * m0[k];
     } else if (order == 2) {
         const float *restrict m1 = p->buffers[HISTORY + (p->calls - 1) % kept];
-        float r = 1.0f / ((from.lambda - level_at(p, i - 1).lambda) / h);
+        float r = 1.0f / ((from.lambda - sv_level_at(p, i - 1).lambda) / h);
         for (size_t k = 0; k < n; k++) x[k] = w.a * x[k] + w.b0 * m0[k] + w.b1 * (r * (m0[k] - m1[k]));
     } else {
         const float *restrict m1 = p->buffers[HISTORY + (p->calls - 1) % kept], *restrict m2 = p->buffers[HISTORY + (p->calls - 2) % kept];
-        float lambda1 = level_at(p, i - 1).lambda, lambda2 = level_at(p, i - 2).lambda;
+        float lambda1 = sv_level_at(p, i - 1).lambda, lambda2 = sv_level_at(p, i - 2).lambda;
         float r0 = (from.lambda - lambda1) / h, r1 = (lambda1 - lambda2) / h;
         float q0 = 1.0f / r0, q1 = 1.0f / r1, share = r0 / (r0 + r1), both = 1.0f / (r0 + r1);
         for (size_t k = 0; k < n; k++) {
@@ -247,13 +231,7 @@ static void step(sv_sampler *p, size_t i, float *restrict out, float *restrict x
         for (size_t k = 0; k < n; k++) x[k] = x[k] + w.d * z[k];
 }
 
-static void mix(const sv_sampler *p, size_t i, float *signal, float *noise) {
-    level l = level_at(p, i);
-    *signal = l.alpha;
-    *noise = l.sigma;
-}
-
 const sv_scheduler_kind sv_scheduler_dpm_multistep = {
     .info = {"DPMSolverMultistepScheduler", "dpm++", "DPM-Solver and DPM-Solver++, orders 1 to 3, deterministic or SDE"},
     .keys = keys, .integer_timesteps = true, .takes_mu = true, .sigma_family = true, .settle = settle, .plan = plan, .unfit = unfit, .buffers = buffers,
-    .step = step, .mix = mix};
+    .step = step, .mix = sv_mix_by_level};

@@ -57,7 +57,7 @@ static void step(sv_sampler *p, size_t i, float *restrict out, float *restrict x
     float hat = sigma * (float)(gamma + 1);
     if (gamma > 0) {
         float *restrict z = p->buffers[0];
-        float spread = sqrtf(hat * hat - sigma * sigma), scale = (float)o->s_noise;
+        float spread = sv_tsqrt(hat * hat - sigma * sigma), scale = (float)o->s_noise;
         sv_sampler_draw(p, g, z);
         for (size_t k = 0; k < p->n; k++) x[k] = x[k] + z[k] * scale * spread;
     }
@@ -67,7 +67,7 @@ static void step(sv_sampler *p, size_t i, float *restrict out, float *restrict x
         for (size_t k = 0; k < p->n; k++) x[k] = x[k] + (x[k] - (x[k] - hat * out[k])) / hat * dt;
         break;
     case SV_PREDICT_V: {
-        float root = sigma * sigma + 1.0f, c_out = -sigma / sqrtf(root);
+        float root = sigma * sigma + 1.0f, c_out = -sigma / sv_tsqrt(root);
         for (size_t k = 0; k < p->n; k++) x[k] = x[k] + (x[k] - (out[k] * c_out + x[k] / root)) / hat * dt;
         break;
     }

@@ -32,12 +32,12 @@ static size_t buffers(const sv_sampler *p) { return 1; }
 
 static void step(sv_sampler *p, size_t i, float *restrict out, float *restrict x, sv_generator *g) {
     float from = p->sigmas[i], to = p->sigmas[i + 1];
-    float up = sqrtf(to * to * (from * from - to * to) / (from * from)), down = sqrtf(to * to - up * up);
+    float up = sv_tsqrt(to * to * (from * from - to * to) / (from * from)), down = sv_tsqrt(to * to - up * up);
     float dt = down - from;
     if (p->scheduler->config.prediction_type == SV_PREDICT_EPSILON)
         for (size_t k = 0; k < p->n; k++) x[k] = x[k] + (x[k] - (x[k] - from * out[k])) / from * dt;
     else {
-        float root = from * from + 1.0f, c_out = -from / sqrtf(root);
+        float root = from * from + 1.0f, c_out = -from / sv_tsqrt(root);
         for (size_t k = 0; k < p->n; k++) x[k] = x[k] + (x[k] - (out[k] * c_out + x[k] / root)) / from * dt;
     }
     float *restrict z = p->buffers[0];

@@ -57,10 +57,10 @@ static void transfer(const sv_sampler *p, int64_t t, int64_t to, const float *fr
     else a_to = c->set_alpha_to_one ? 1.0f : p->scheduler->alphas_cumprod[0];
     float b = 1.0f - a, b_to = 1.0f - a_to;
     if (c->prediction_type == SV_PREDICT_V) {
-        float signal = sqrtf(a), noise = sqrtf(b);
+        float signal = sv_tsqrt(a), noise = sv_tsqrt(b);
         for (size_t k = 0; k < p->n; k++) out[k] = signal * out[k] + noise * from[k];
     }
-    float keep = sqrtf(a_to / a), gain = a_to - a, divisor = a * sqrtf(b_to) + sqrtf(a * b * a_to);
+    float keep = sv_tsqrt(a_to / a), gain = a_to - a, divisor = a * sv_tsqrt(b_to) + sv_tsqrt(a * b * a_to);
     for (size_t k = 0; k < p->n; k++) x[k] = keep * from[k] - gain * out[k] / divisor;
 }
 
