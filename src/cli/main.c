@@ -12,6 +12,7 @@ extern const sv_command sv_cmd_clip_score;
 extern const sv_command sv_cmd_describe;
 extern const sv_command sv_cmd_help;
 extern const sv_command sv_cmd_resize;
+extern const sv_command sv_cmd_sheet;
 extern const sv_command sv_cmd_ssim;
 extern const sv_command sv_cmd_ssim_score;
 extern const sv_command sv_cmd_tokenize;
@@ -25,6 +26,7 @@ const sv_command *const sv_commands[] = {
     &sv_cmd_resize,
     &sv_cmd_ssim,
     &sv_cmd_ssim_score,
+    &sv_cmd_sheet,
     &sv_cmd_tokenize,
     &sv_cmd_describe,
     &sv_cmd_help,
