@@ -112,7 +112,13 @@ void sv_ledger_close(sv_ledger **lp) {
     *lp = NULL;
     sv_ledger_rollback(l);
     for (size_t i = 0; i < SV_STATEMENTS; i++) sqlite3_finalize(l->cache[i].stmt);
-    if (l->db && l->writable && !l->network) sqlite3_wal_checkpoint_v2(l->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    if (l->db && l->writable && !l->network) {
+        /* At rest the ledger is one plain file that can be read from anywhere, read-only disks included. While somebody reads that cannot be had; then the
+         * log stays, and the next writer's close brings it in. */
+        sqlite3_busy_timeout(l->db, 0);
+        sqlite3_wal_checkpoint_v2(l->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        sqlite3_exec(l->db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
+    }
     sqlite3_close(l->db);
     free(l->origin);
     free(l->license);
