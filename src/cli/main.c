@@ -1,4 +1,4 @@
-/* main.c - the table of commands, signals, help, and where an error is printed: once, here. */
+/* main.c - signals, help, and where an error is printed: once, here. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -6,32 +6,13 @@
 #include <unistd.h>
 
 #include "args.h"
+#include "commands.h"
 
-extern const sv_command sv_cmd_caption_stats;
-extern const sv_command sv_cmd_clip_score;
-extern const sv_command sv_cmd_describe;
-extern const sv_command sv_cmd_help;
-extern const sv_command sv_cmd_resize;
-extern const sv_command sv_cmd_sheet;
-extern const sv_command sv_cmd_ssim;
-extern const sv_command sv_cmd_ssim_score;
-extern const sv_command sv_cmd_tokenize;
-extern const sv_command sv_cmd_txt2img;
+#define DECLARE(name) extern const sv_command sv_cmd_##name;
+SV_COMMANDS(DECLARE)
 
-/* One line per command; the order is that of `synthvlm help`. */
-const sv_command *const sv_commands[] = {
-    &sv_cmd_txt2img,
-    &sv_cmd_clip_score,
-    &sv_cmd_caption_stats,
-    &sv_cmd_resize,
-    &sv_cmd_ssim,
-    &sv_cmd_ssim_score,
-    &sv_cmd_sheet,
-    &sv_cmd_tokenize,
-    &sv_cmd_describe,
-    &sv_cmd_help,
-    NULL,
-};
+#define ROW(name) &sv_cmd_##name,
+const sv_command *const sv_commands[] = {SV_COMMANDS(ROW) NULL};
 
 volatile int sv_cli_stop;
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "stages/draw.h"
 #include "stages/produce.h"
 #include "synthvlm/dataset.h"
@@ -52,6 +53,31 @@ static sv_status produce(sv_rundir *run, sv_error *err) {
     return short_of_files(run, lost, err);
 }
 
+sv_status sv_verify_run(sv_rundir *run, sv_error *err) {
+    const sv_verify_options options = {.stop = run->o.stop};
+    sv_verify_report *report = malloc(sizeof *report);
+    if (!report) return sv_fail_memory(err, run->dir, sizeof *report);
+    sv_status st = SV_OK;
+    for (size_t i = 0; st == SV_OK && i < run->recipe->export_count; i++) {
+        sv_buf path = {0};
+        sv_buf_printf(&path, "%s/dataset/%s", run->dir, sv_export_formats[run->recipe->exports[i].format]->name);
+        st = sv_buf_ok(&path, err);
+        if (st == SV_OK) st = sv_verify(path.data, &options, report, err);
+        if (st == SV_SHORT) sv_hint(err, st, "`synthvlm verify %s` lists them; remove the directory and `synthvlm run %s` writes it again", path.data, run->dir);
+        sv_buf_free(&path);
+    }
+    free(report);
+    return st;
+}
+
+/* The contact sheet of six captions, beside the ledger. */
+static sv_status make_sheet(sv_rundir *run, sv_error *err) {
+    char *path = sv_path_join(run->dir, "sheet.png");
+    sv_status st = path ? sv_run_sheet(run->dir, path, 6, err) : sv_fail_memory(err, run->dir, 0);
+    free(path);
+    return st;
+}
+
 /* Fewer pairs than asked is said at the end; the datasets of what there is are written all the same. */
 static sv_status run_all(sv_rundir *run, sv_error *err) {
     SV_TRY(sv_curate(run, NULL, err));
@@ -61,6 +87,10 @@ static sv_status run_all(sv_rundir *run, sv_error *err) {
     sv_error later = {0};
     sv_status st = sv_export_run(run, selected == SV_OK ? err : &later);
     if (st == SV_OK) st = sv_verify_run(run, selected == SV_OK ? err : &later);
+    int64_t selection, picked = 0;
+    char hash[SV_SHA256_HEX];
+    if (st == SV_OK) st = sv_ledger_current_selection(run->ledger, &selection, hash, &picked, selected == SV_OK ? err : &later);
+    if (st == SV_OK && picked) st = make_sheet(run, selected == SV_OK ? err : &later);
     if (st != SV_OK && selected != SV_OK && err) *err = later;
     return st != SV_OK ? st : selected;
 }

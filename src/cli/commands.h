@@ -1,0 +1,18 @@
+/* commands.h - the table of commands: one line each, in the order of `synthvlm help`, groups together. X(NAME) stands for sv_cmd_NAME,
+ * which cmd_NAME.c defines. */
+#define SV_COMMANDS(X) \
+    /* Datasets */     \
+    X(sheet)           \
+    /* Text */         \
+    X(caption_stats)   \
+    X(tokenize)        \
+    /* Images */       \
+    X(txt2img)         \
+    X(clip_score)      \
+    X(resize)          \
+    X(ssim)            \
+    X(ssim_score)      \
+    /* Models */       \
+    X(describe)        \
+    /* General */      \
+    X(help)
