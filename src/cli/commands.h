@@ -2,6 +2,11 @@
  * which cmd_NAME.c defines. */
 #define SV_COMMANDS(X) \
     /* Datasets */     \
+    X(run)             \
+    X(generate)        \
+    X(score)           \
+    X(export)          \
+    X(verify)          \
     X(sheet)           \
     /* Text */         \
     X(caption_stats)   \
