@@ -74,19 +74,84 @@ static sv_caption_out judge_one(sv_process *p, const char *text) {
     return out;
 }
 
-static void test_punctuation(void **state) {
+/* Runs a list over one text and compares what the mappers made of it. */
+static void check_mapped(sv_process *p, size_t line, yyjson_val *text, yyjson_val *result) {
+    sv_caption_in in = {line, yyjson_get_str(text), yyjson_get_len(text)};
+    sv_caption_out out;
+    sv_error err = {0};
+    if (sv_process_run(p, &in, 1, 1, &out, &err) != SV_OK) fail_msg("%s: %s", err.what, err.why);
+    if (out.size != yyjson_get_len(result) || memcmp(out.text, yyjson_get_str(result), out.size) != 0) fail_msg("line %zu: %.*s", line + 1, (int)out.size, out.text);
+}
+
+static void test_mappers(void **state) {
     golden g = golden_read(GOLDEN "mappers.jsonl");
-    sv_process *p = open_list("[{\"punctuation_normalization_mapper\": null}]", SV_VIEW_BARE);
+    sv_process *punctuation = open_list("[{\"punctuation_normalization_mapper\": null}]", SV_VIEW_BARE);
+    sv_process *fix = open_list("[{\"fix_unicode_mapper\": {\"normalization\": \"nfc\"}}]", SV_VIEW_BARE);
+    sv_process *both = open_list("[{\"fix_unicode_mapper\": null}, {\"punctuation_normalization_mapper\": null}]", SV_VIEW_BARE);
     for (size_t i = 0; i < g.count; i++) {
-        yyjson_val *row = golden_at(&g, i);
-        sv_caption_in in = {i, golden_str(row, "text"), golden_len(row, "text")};
-        sv_caption_out out;
-        assert_int_equal(sv_process_run(p, &in, 1, 1, &out, NULL), SV_OK);
-        assert_int_equal(out.size, golden_len(row, "punctuation_normalization"));
-        assert_memory_equal(out.text, golden_str(row, "punctuation_normalization"), out.size);
+        yyjson_val *row = golden_at(&g, i), *text = golden_get(row, "text");
+        check_mapped(punctuation, i, text, golden_get(row, "punctuation_normalization"));
+        check_mapped(fix, i, text, golden_get(row, "fix_unicode"));
+        check_mapped(both, i, text, golden_get(row, "both"));
     }
+    sv_process_close(&punctuation);
+    sv_process_close(&fix);
+    sv_process_close(&both);
+    golden_free(&g);
+}
+
+/* Files of [text, result]. */
+static void check_pairs(const char *file, const char *list) {
+    golden g = golden_read(file);
+    sv_process *p = open_list(list, SV_VIEW_BARE);
+    for (size_t i = 0; i < g.count; i++) check_mapped(p, i, yyjson_arr_get(golden_at(&g, i), 0), yyjson_arr_get(golden_at(&g, i), 1));
     sv_process_close(&p);
     golden_free(&g);
+}
+
+static void test_white_space(void **state) { check_pairs(GOLDEN "whitespace.jsonl", "[{\"whitespace_normalization_mapper\": {}}]"); }
+
+static void test_links(void **state) {
+    check_pairs(GOLDEN "links.jsonl", "[{\"clean_links_mapper\": {}}]");
+    /* a pattern that would keep a backtracking matcher busy for longer than the universe lasts */
+    enum { SIZE = 100000 };
+    char *text = malloc(SIZE + 1);
+    assert_non_null(text);
+    memset(text, '!', SIZE);
+    memcpy(text, "http:", 5);
+    text[SIZE] = 0;
+    sv_process *p = open_list("[{\"clean_links_mapper\": {\"repl\": \"LINK\"}}]", SV_VIEW_BARE);
+    sv_caption_in in = {0, text, SIZE};
+    sv_caption_out out;
+    assert_int_equal(sv_process_run(p, &in, 1, 1, &out, NULL), SV_OK);
+    assert_int_equal(out.size, SIZE);
+    sv_process_close(&p);
+    free(text);
+}
+
+static void test_own_pattern(void **state) {
+    static const struct {
+        const char *list, *text, *result;
+    } v[] = {{"[{\"clean_links_mapper\": {\"pattern\": \"b+\", \"repl\": \"-\"}}]", "abba", "a-a"},
+             {"[{\"clean_links_mapper\": {\"pattern\": \"r'x*'\", \"repl\": \"-\"}}]", "axb", "-a--b-"},
+             {"[{\"clean_links_mapper\": {\"pattern\": \"a.c\"}}]", "xa\nc\u00e9", "x\u00e9"}};
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+        sv_process *p = open_list(v[i].list, SV_VIEW_BARE);
+        sv_caption_in in = {0, v[i].text, strlen(v[i].text)};
+        sv_caption_out out;
+        assert_int_equal(sv_process_run(p, &in, 1, 1, &out, NULL), SV_OK);
+        if (out.size != strlen(v[i].result) || memcmp(out.text, v[i].result, out.size) != 0) fail_msg("%zu: %.*s", i, (int)out.size, out.text);
+        sv_process_close(&p);
+    }
+    refuse("[{\"clean_links_mapper\": {\"pattern\": \"(\"}}]", "clean_links_mapper", "pattern");
+    refuse("[{\"clean_links_mapper\": {\"repl\": \"\\\\1\"}}]", "clean_links_mapper", "backslash");
+    refuse("[{\"fix_unicode_mapper\": {\"normalization\": \"NFKC\"}}]", "NFKC", "not available");
+}
+
+static void test_tokens(void **state) {
+    refuse("[{\"token_num_filter\": {}}]", "token_num_filter", "hf_tokenizer");
+    refuse("[{\"token_num_filter\": {\"hf_tokenizer\": \"no/directory\"}}]", "hf_tokenizer", "no/directory");
+    refuse("[{\"clip_token_length_filter\": {\"tokenizer\": \"" GOLDEN "\"}}]", "tests/golden/text", "vocab");
 }
 
 /* Operators see the wrapped text, callers get the caption back without the wrapping. */
@@ -225,7 +290,8 @@ static void test_table(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published_list), cmocka_unit_test(test_punctuation), cmocka_unit_test(test_mappers_and_views),
+        cmocka_unit_test(test_published_list), cmocka_unit_test(test_mappers), cmocka_unit_test(test_white_space),
+        cmocka_unit_test(test_links), cmocka_unit_test(test_own_pattern), cmocka_unit_test(test_tokens), cmocka_unit_test(test_mappers_and_views),
         cmocka_unit_test(test_rejection_says_why), cmocka_unit_test(test_statistic_is_reused), cmocka_unit_test(test_list_with_defaults),
         cmocka_unit_test(test_wrong_lists), cmocka_unit_test(test_flagged_words), cmocka_unit_test(test_invalid_caption), cmocka_unit_test(test_table)};
     return cmocka_run_group_tests(tests, NULL, NULL);
