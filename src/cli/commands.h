@@ -3,9 +3,13 @@
 #define SV_COMMANDS(X) \
     /* Datasets */     \
     X(run)             \
+    X(curate)          \
     X(generate)        \
     X(score)           \
+    X(select)          \
     X(export)          \
+    X(status)          \
+    X(show)            \
     X(verify)          \
     X(sheet)           \
     /* Text */         \

@@ -1,0 +1,72 @@
+/* cmd_select.c - synthvlm select DIR */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "run_args.h"
+#include "status_text.h"
+
+static void print_real(const char *before, double v) {
+    if (isfinite(v))
+        printf("%s%.17g", before, v);
+    else
+        printf("%snull", before);
+}
+
+static void print_json(const sv_select_report *r) {
+    printf("{\"by\":\"%s\",\"candidates\":%lld,\"eligible\":%lld,\"captions\":%lld,\"picked\":%lld", r->by, (long long)r->candidates, (long long)r->eligible,
+           (long long)r->captions, (long long)r->picked);
+    print_real(",\"cutoff\":", r->cutoff);
+    printf(",\"means\":{");
+    for (size_t i = 0; i < r->mean_count; i++) {
+        printf("%s\"%s\":", i ? "," : "", r->means[i].name);
+        print_real("{\"eligible\":", r->means[i].before);
+        print_real(",\"picked\":", r->means[i].after);
+        printf("}");
+    }
+    printf("},\"new\":%s}\n", r->idle ? "false" : "true");
+}
+
+static sv_status print_text(const char *dir, const sv_select_report *r, sv_error *err) {
+    char *answer = NULL;
+    sv_status st = sv_run_status(dir, &answer, err);
+    if (st != SV_OK) return st;
+    yyjson_doc *doc = yyjson_read(answer, strlen(answer), YYJSON_READ_ALLOW_INF_AND_NAN);
+    printf("%s: %s\n", dir, r->idle ? "the same selection as before" : "selected");
+    if (doc) sv_cli_status_text(stdout, yyjson_doc_get_root(doc), SV_SHOW_SELECTION);
+    yyjson_doc_free(doc);
+    free(answer);
+    return SV_OK;
+}
+
+static sv_status run(const sv_args *args, sv_error *err) {
+    sv_run_args a;
+    sv_select_report report = {0};
+    sv_error ignored;            /* the selection's own outcome is what counts */
+    sv_status st = sv_run_args_read(args, &a, err), shown = SV_OK;
+    if (st == SV_OK) st = sv_stage_select(a.dir, a.recipe, &a.options, &report, err);
+    sv_cli_progress_end();
+    bool done = st == SV_OK || st == SV_SHORT;
+    if (done && sv_arg_on(args, "json"))
+        print_json(&report);
+    else if (done)
+        shown = print_text(a.dir, &report, st == SV_OK ? err : &ignored);
+    sv_run_args_free(&a);
+    return st == SV_OK ? shown : st;
+}
+
+const sv_command sv_cmd_select = {
+    .name = "select",
+    .group = "Datasets",
+    .usage = "RECIPE | DIR [-o DIR] [--set KEY=VALUE]…",
+    .summary = "one stage: pick the pairs that go into the dataset",
+    .about = "Ranks the scored images as the recipe's `select` says: best of each caption, then the top share or a count. Needs no model and no image;\n"
+             "selections with other settings stay beside each other, the last one is what `export` writes. Why an image was not picked:\n"
+             "synthvlm show DIR ID. Fewer pairs than select.count asks for: exit code 1.\n\n"
+             "Examples: synthvlm select demo-run --set select.keep=25%\n"
+             "          synthvlm select demo-run --set select.by=clip --set 'select.min={clip: 0.28}'",
+    .flags = (const sv_flag[]){SV_RUN_FLAG_OUT, SV_RUN_FLAG_SET, {"json", 0, NULL, "the result as JSON"}, {0}},
+    .min_args = 1,
+    .max_args = 1,
+    .run = run,
+};

@@ -1,0 +1,145 @@
+#include "status_text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *sv_cli_count(int64_t n, char buf[32]) {
+    char digits[24];
+    snprintf(digits, sizeof digits, "%lld", (long long)(n < 0 ? -n : n));
+    size_t len = strlen(digits), at = 0;
+    if (n < 0) buf[at++] = '-';
+    for (size_t i = 0; i < len; i++) {
+        if (i && (len - i) % 3 == 0) buf[at++] = ',';
+        buf[at++] = digits[i];
+    }
+    buf[at] = 0;
+    return buf;
+}
+
+static int64_t number(yyjson_val *o, const char *key) {
+    return yyjson_get_sint(yyjson_obj_get(o, key));
+}
+
+static const char *text(yyjson_val *o, const char *key) {
+    const char *s = yyjson_get_str(yyjson_obj_get(o, key));
+    return s ? s : "";
+}
+
+static void row(FILE *out, const char *what, int64_t count, const char *rest) {
+    char buf[32];
+    fprintf(out, "%-12s %12s%s%s\n", what, sv_cli_count(count, buf), *rest ? "   " : "", rest);
+}
+
+/* Counts by reason, below the row that they explain. */
+static void reasons(FILE *out, yyjson_val *o) {
+    size_t i, n;
+    yyjson_val *key, *value;
+    char buf[32];
+    yyjson_obj_foreach(o, i, n, key, value) fprintf(out, "%-12s %12s     %s\n", "", sv_cli_count(yyjson_get_sint(value), buf), yyjson_get_str(key));
+}
+
+static void time_left(char *buf, size_t size, double seconds) {
+    long s = (long)(seconds + 0.5);
+    if (s < 90)
+        snprintf(buf, size, "%ld s", s);
+    else if (s < 5400)
+        snprintf(buf, size, "%ld min", (s + 30) / 60);
+    else
+        snprintf(buf, size, "%ld h %02ld min", s / 3600, s / 60 % 60);
+}
+
+static void captions(FILE *out, yyjson_val *root) {
+    yyjson_val *c = yyjson_obj_get(root, "captions"), *j = yyjson_obj_get(root, "curate");
+    char line[200], buf[32];
+    int64_t sources = number(c, "sources"), faults = number(c, "faults");
+    int n = snprintf(line, sizeof line, "from %lld source%s", (long long)sources, sources == 1 ? "" : "s");
+    if (number(c, "repeated")) n += snprintf(line + n, sizeof line - (size_t)n, "; %s rows met again", sv_cli_count(number(c, "repeated"), buf));
+    if (faults) snprintf(line + n, sizeof line - (size_t)n, "; %s bad rows:", sv_cli_count(faults, buf));
+    row(out, "captions", number(c, "captions"), line);
+    reasons(out, yyjson_obj_get(c, "fault_reasons"));
+    if (!j) {
+        fprintf(out, "%-12s %12s   not curated yet\n", "", "");
+        return;
+    }
+    int64_t missing = number(c, "captions") - number(j, "judged");
+    line[0] = 0;
+    if (missing > 0) snprintf(line, sizeof line, "%s still to be judged", sv_cli_count(missing, buf));
+    row(out, "kept", number(j, "kept"), line);
+    row(out, "rejected", number(j, "rejected"), number(j, "rejected") ? "by:" : "");
+    reasons(out, yyjson_obj_get(j, "rules"));
+    if (yyjson_obj_get(j, "sampled")) row(out, "sampled", number(j, "sampled"), "");
+}
+
+static void images(FILE *out, yyjson_val *root) {
+    yyjson_val *g = yyjson_obj_get(root, "generate"), *s = yyjson_obj_get(root, "score");
+    char line[256] = "", buf[32], left[48];
+    if (!g) return;
+    int n = 0;
+    if (yyjson_obj_get(g, "wanted")) n = snprintf(line, sizeof line, "of %s ", sv_cli_count(number(g, "wanted"), buf));
+    n += snprintf(line + n, sizeof line - (size_t)n, "for %s captions", sv_cli_count(number(g, "captions"), buf));
+    if (yyjson_obj_get(g, "per_second")) {
+        n += snprintf(line + n, sizeof line - (size_t)n, "; %.3g/s", yyjson_get_num(yyjson_obj_get(g, "per_second")));
+        if (yyjson_obj_get(g, "seconds_left")) {
+            time_left(left, sizeof left, yyjson_get_num(yyjson_obj_get(g, "seconds_left")));
+            snprintf(line + n, sizeof line - (size_t)n, ", %s left", left);
+        }
+    }
+    row(out, "images", number(g, "images"), line);
+    if (number(g, "failed")) {
+        row(out, "failed", number(g, "failed"), "by:");
+        reasons(out, yyjson_obj_get(g, "failures"));
+    }
+    if (s) row(out, "scored", number(s, "scored"), "");
+}
+
+static void real(FILE *out, yyjson_val *v) {
+    if (yyjson_is_num(v))
+        fprintf(out, " %9.4f", yyjson_get_num(v));
+    else
+        fprintf(out, " %9s", "-");
+}
+
+static void selection(FILE *out, yyjson_val *root) {
+    yyjson_val *s = yyjson_obj_get(root, "selection"), *cutoff = yyjson_obj_get(s, "cutoff"), *name, *mean;
+    if (!s) return;
+    char line[256], a[32], b[32];
+    int n = snprintf(line, sizeof line, "of %s eligible images of %s captions, by %s", sv_cli_count(number(s, "eligible"), a), sv_cli_count(number(s, "captions"), b),
+                     text(s, "by"));
+    if (yyjson_is_num(cutoff)) snprintf(line + n, sizeof line - (size_t)n, " down to %.4f", yyjson_get_num(cutoff));
+    row(out, "picked", number(s, "picked"), line);
+    yyjson_val *means = yyjson_obj_get(s, "means");
+    if (!yyjson_obj_size(means)) return;
+    fprintf(out, "%-12s %12s   %-10s %9s %9s\n", "", "", "mean of", "eligible", "picked");
+    size_t i, max;
+    yyjson_obj_foreach(means, i, max, name, mean) {
+        fprintf(out, "%-12s %12s   %-10s", "", "", yyjson_get_str(name));
+        real(out, yyjson_obj_get(mean, "before"));
+        real(out, yyjson_obj_get(mean, "after"));
+        fputc('\n', out);
+    }
+}
+
+static void exports(FILE *out, yyjson_val *root) {
+    size_t i, n;
+    yyjson_val *e;
+    char line[512], a[32];
+    yyjson_arr_foreach(yyjson_obj_get(root, "exports"), i, n, e) {
+        snprintf(line, sizeof line, "pairs in %s/%s (%s, %s bytes)", text(root, "dir"), text(e, "path"), text(e, "format"), sv_cli_count(number(e, "bytes"), a));
+        row(out, i ? "" : "exported", number(e, "pairs"), line);
+    }
+}
+
+void sv_cli_status_text(FILE *out, yyjson_val *root, int parts) {
+    yyjson_val *active = yyjson_obj_get(root, "active");
+    if (parts == SV_SHOW_ALL) {
+        fprintf(out, "%s", text(root, "dir"));
+        if (yyjson_is_obj(active))
+            fprintf(out, ": at work, pid %lld on %s\n", (long long)number(active, "pid"), text(active, "host"));
+        else
+            fprintf(out, ": nobody is at work\n");
+    }
+    if (parts & SV_SHOW_CAPTIONS) captions(out, root);
+    if (parts & SV_SHOW_IMAGES) images(out, root);
+    if (parts & SV_SHOW_SELECTION) selection(out, root);
+    if (parts & SV_SHOW_EXPORTS) exports(out, root);
+}
