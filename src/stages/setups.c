@@ -64,20 +64,44 @@ void sv_paint_plan(const sv_recipe *r, const sv_pipeline *p, const sv_engine_pla
     out->eta = s->eta;
 }
 
-/* The process list's mappers: they change what is drawn, filters do not. */
-static bool add_mappers(const sv_recipe *r, yyjson_mut_doc *doc, yyjson_mut_val *object) {
-    yyjson_mut_val *mappers = yyjson_mut_obj_add_arr(doc, object, "mappers");
-    yyjson_doc *list = r->captions.process ? yyjson_read(r->captions.process, strlen(r->captions.process), YYJSON_READ_ALLOW_INF_AND_NAN) : NULL;
-    size_t i, n;
-    yyjson_val *op;
-    yyjson_arr_foreach(yyjson_doc_get_root(list), i, n, op) {
-        yyjson_obj_iter it = yyjson_obj_iter_with(op);
-        yyjson_val *key = yyjson_obj_iter_next(&it);
-        const sv_op_info *info = key ? sv_op_find(yyjson_get_str(key)) : NULL;
-        if (info && info->kind == SV_OP_MAPPER) yyjson_mut_arr_append(mappers, yyjson_val_mut_copy(doc, op));
+/* The mappers of a process list, as a JSON list (malloc). */
+static char *mappers_of(const char *process) {
+    yyjson_doc *list = process ? yyjson_read(process, strlen(process), YYJSON_READ_ALLOW_INF_AND_NAN) : NULL;
+    yyjson_mut_doc *out = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *mappers = out ? yyjson_mut_arr(out) : NULL;
+    char *text = NULL;
+    if (mappers) {
+        size_t i, n;
+        yyjson_val *op;
+        yyjson_mut_doc_set_root(out, mappers);
+        yyjson_arr_foreach(yyjson_doc_get_root(list), i, n, op) {
+            yyjson_obj_iter it = yyjson_obj_iter_with(op);
+            yyjson_val *key = yyjson_obj_iter_next(&it);
+            const sv_op_info *info = key ? sv_op_find(yyjson_get_str(key)) : NULL;
+            if (info && info->kind == SV_OP_MAPPER) yyjson_mut_arr_append(mappers, yyjson_val_mut_copy(out, op));
+        }
+        text = yyjson_mut_write(out, 0, NULL);
     }
     yyjson_doc_free(list);
-    return mappers != NULL;
+    yyjson_mut_doc_free(out);
+    return text;
+}
+
+/* Mappers change what is drawn; filters do not. They are filed as the compiled list says them, with every default. */
+static sv_status add_mappers(const sv_recipe *r, yyjson_mut_doc *doc, yyjson_mut_val *object, sv_error *err) {
+    char *list = mappers_of(r->captions.process);
+    if (!list) return sv_fail_memory(err, "generate setup", 0);
+    sv_process *process = NULL;
+    sv_status st = sv_process_open(&process, list, (sv_view)r->captions.view, r->dir, err);
+    free(list);
+    if (st != SV_OK) return st;
+    const char *json = sv_process_json(process);
+    yyjson_doc *compiled = yyjson_read(json, strlen(json), YYJSON_READ_ALLOW_INF_AND_NAN);
+    yyjson_mut_val *copy = yyjson_val_mut_copy(doc, yyjson_doc_get_root(compiled));
+    if (!copy || !yyjson_mut_obj_add_val(doc, object, "mappers", copy)) st = sv_fail_memory(err, "generate setup", 0);
+    yyjson_doc_free(compiled);
+    sv_process_close(&process);
+    return st;
 }
 
 static sv_status add_scheduler(const sv_recipe *r, const sv_pipeline *p, yyjson_mut_doc *doc, yyjson_mut_val *object, sv_error *err) {
@@ -129,7 +153,7 @@ sv_status sv_generate_setup(const sv_recipe *r, sv_pipeline *p, const sv_engine_
     yyjson_mut_obj_add_str(doc, e, "processor", processor_features());
     yyjson_mut_obj_add_int(doc, e, "threads_per_image", engine->threads);
     yyjson_mut_obj_add_int(doc, e, "batch", engine->batch);
-    if (!add_mappers(r, doc, o)) st = sv_fail_memory(err, "generate setup", 0);
+    st = add_mappers(r, doc, o, err);
     if (st == SV_OK) st = add_scheduler(r, p, doc, o, err);
     if (st == SV_OK && !(*json = yyjson_mut_write(doc, YYJSON_WRITE_ALLOW_INF_AND_NAN, NULL))) st = sv_fail_memory(err, "generate setup", 0);
 done:
