@@ -9,17 +9,25 @@
 
 #include "cli.h"
 
-enum { BATCH = 512, MAX_THREADS = 64 };
+enum { BATCH = 2048, READ_BYTES = 1 << 18, MAX_THREADS = 64 };
+
+/* Bytes read and not yet used. Lines of a batch are stretches of `data`, so it is compacted only between batches. */
+typedef struct reader {
+    int fd;
+    char *data;
+    size_t used, size, capacity;
+    bool ended;
+} reader;
 
 typedef struct line {
-    char *text;      /* getline's buffer, reused */
-    size_t capacity, size;
+    size_t begin, size;
     char *result;    /* JSON without the line end; malloc by yyjson */
     size_t result_size;
     bool failed;
 } line;
 
 typedef struct job {
+    reader in;
     line lines[BATCH];
     size_t count;
     sv_line_fn fn;
@@ -95,7 +103,7 @@ yyjson_mut_doc *sv_line_parse(char *text, size_t size, sv_error *err) {
 
 static void work_on(job *j, unsigned thread, line *l) {
     sv_error err = {0};
-    yyjson_mut_doc *doc = sv_line_parse(l->text, l->size, &err);
+    yyjson_mut_doc *doc = sv_line_parse(j->in.data + l->begin, l->size, &err);
     if (!doc) {
         atomic_store(&j->out_of_memory, true);
         return;
@@ -141,11 +149,78 @@ static void run_batch(job *j, unsigned threads) {
     for (unsigned i = 1; i < started; i++) pthread_join(ids[i], NULL);
 }
 
-/* True if the next read would have to wait: then what is there is worked on first. (Bytes that stdio holds already cannot be seen
- * from here, so a batch may end early; it then costs a little, never correctness.) */
-static bool would_wait(FILE *in) {
-    struct pollfd p = {.fd = fileno(in), .events = POLLIN};
+/* True if the next read would have to wait: then what is there is worked on first. */
+static bool would_wait(int fd) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
     return poll(&p, 1, 0) == 0;
+}
+
+static sv_status read_more(reader *r, sv_error *err) {
+    if (r->capacity - r->size < READ_BYTES) {
+        size_t capacity = r->capacity ? r->capacity * 2 : 2 * READ_BYTES;
+        char *data = realloc(r->data, capacity);
+        if (!data) {
+            snprintf(err->why, sizeof err->why, "out of memory for a line of %zu bytes", r->size - r->used);
+            return err->status = SV_E_MEMORY;
+        }
+        r->data = data;
+        r->capacity = capacity;
+    }
+    ssize_t n;
+    do n = read(r->fd, r->data + r->size, r->capacity - r->size);
+    while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        snprintf(err->what, sizeof err->what, "input");
+        snprintf(err->why, sizeof err->why, "cannot read: %s", strerror(errno));
+        return err->status = SV_E_IO;
+    }
+    r->size += (size_t)n;
+    r->ended = n == 0;
+    return SV_OK;
+}
+
+/* The next line without its end, as a stretch of r->data. *got is false at the end of the input, or where waiting would be needed and `wait` is false. */
+static sv_status next_line(reader *r, bool wait, size_t *begin, size_t *size, bool *got, sv_error *err) {
+    size_t looked = r->used;
+    for (;;) {
+        const char *eol = r->size > looked ? memchr(r->data + looked, '\n', r->size - looked) : NULL;
+        if (eol || (r->ended && r->size > r->used)) {
+            size_t end = eol ? (size_t)(eol - r->data) : r->size;
+            *begin = r->used;
+            r->used = end + (eol != NULL);
+            while (end > *begin && r->data[end - 1] == '\r') end--;
+            *size = end - *begin;
+            *got = true;
+            return SV_OK;
+        }
+        looked = r->size;
+        *got = false;
+        if (r->ended || (!wait && would_wait(r->fd))) return SV_OK;
+        sv_status st = read_more(r, err);
+        if (st != SV_OK) return st;
+    }
+}
+
+static bool is_blank(const char *text, size_t size) {
+    while (size && (text[size - 1] == ' ' || text[size - 1] == '\t')) size--;
+    return size == 0;
+}
+
+/* Fills a batch: at least one line unless the input has ended, and more as long as they need not be waited for. */
+static sv_status read_batch(job *j, sv_error *err) {
+    reader *r = &j->in;
+    r->size -= r->used;
+    if (r->used && r->size) memmove(r->data, r->data + r->used, r->size);
+    r->used = 0;
+    j->count = 0;
+    while (j->count < BATCH) {
+        line *l = &j->lines[j->count];
+        bool got;
+        sv_status st = next_line(r, j->count == 0, &l->begin, &l->size, &got, err);
+        if (st != SV_OK || !got) return st;
+        if (!is_blank(r->data + l->begin, l->size)) j->count++;
+    }
+    return SV_OK;
 }
 
 sv_status sv_lines_run(FILE *in, unsigned threads, sv_line_fn fn, void *user, sv_error *err) {
@@ -159,30 +234,12 @@ sv_status sv_lines_run(FILE *in, unsigned threads, sv_line_fn fn, void *user, sv
     j->fn = fn;
     j->user = user;
     sv_status st = SV_OK;
-    bool any_failed = false, end = false;
-    while (!end && st == SV_OK) {
-        j->count = 0;
-        while (j->count < BATCH) {
-            line *l = &j->lines[j->count];
-            errno = 0;
-            ssize_t n = getline(&l->text, &l->capacity, in);
-            if (n < 0) {
-                end = true;
-                if (ferror(in)) {
-                    snprintf(err->what, sizeof err->what, "input");
-                    snprintf(err->why, sizeof err->why, "cannot read: %s", strerror(errno));
-                    st = err->status = SV_E_IO;
-                }
-                break;
-            }
-            while (n > 0 && (l->text[n - 1] == '\n' || l->text[n - 1] == '\r')) n--;
-            size_t blank = 0;
-            while (blank < (size_t)n && (l->text[blank] == ' ' || l->text[blank] == '\t')) blank++;
-            if (blank == (size_t)n) continue;
-            l->size = (size_t)n;
-            j->count++;
-            if (would_wait(in)) break;
-        }
+    bool any_failed = false;
+    j->in.fd = fileno(in);
+    sv_status input = SV_OK;     /* what was read before a failure is still answered */
+    while (st == SV_OK && input == SV_OK) {
+        input = read_batch(j, err);
+        if (j->count == 0) break;
         run_batch(j, threads);
         for (size_t i = 0; i < j->count; i++) {
             line *l = &j->lines[i];
@@ -209,8 +266,9 @@ sv_status sv_lines_run(FILE *in, unsigned threads, sv_line_fn fn, void *user, sv
             st = err->status = SV_E_MEMORY;
         }
     }
-    for (size_t i = 0; i < BATCH; i++) free(j->lines[i].text);
+    free(j->in.data);
     free(j);
+    if (st == SV_OK) st = input;
     return st != SV_OK ? st : any_failed ? SV_SHORT : SV_OK;
 }
 
