@@ -42,8 +42,8 @@ void sv_process_close(sv_process **p);
 /* The list with every default written out, as JSON text owned by p (for setups). A file that a parameter names appears with its SHA-256. */
 const char *sv_process_json(const sv_process *p);
 
-/* Statistics that a kept-or-not caption has, in list order: filters' stat names ("alnum_ratio"; a second filter on the same
- * statistic with other parameters is "alnum_ratio#2"). */
+/* Statistics that a kept-or-not caption has, in list order: filters' stat names ("alnum_ratio"). As in Data-Juicer a second filter on a
+ * statistic judges the value that the first one measured; with its parameter `recompute` it has a statistic of its own, "alnum_ratio#2". */
 size_t sv_process_stat_count(const sv_process *p);
 const char *sv_process_stat_name(const sv_process *p, size_t i);
 
@@ -60,7 +60,8 @@ typedef struct sv_caption_out {
     double value;          /* the statistic's value that failed; NaN for deduplicators */
     double min, max;       /* the limits it was held against; NaN: none */
     int64_t duplicate_of;  /* number of the caption that it repeats, -1 */
-    const char *text;      /* the text after the mappers, without the view's wrapping; owned by the process until its next call */
+    const char *text;      /* the text after the mappers, without the view's wrapping: the caller's own if no mapper changed it, otherwise
+                              memory of the process until its next call */
     size_t size;
     const double *stats;   /* sv_process_stat_count values, NaN where not reached; owned likewise */
 } sv_caption_out;

@@ -16,8 +16,8 @@ void sv_ngrams_free(sv_ngrams *g) {
 
 /* Free slots for `count` n-grams. A small table is cleared in a few cache lines: cheaper than marking slots by generation. */
 static sv_status prepare(sv_ngrams *g, size_t count, sv_error *err) {
-    size_t need = 64;
-    while (need < count + count / 2) need *= 2;
+    size_t need = 64, spare = count > KEEP_SLOTS ? count / 8 : count / 2;
+    while (need < count + spare) need *= 2;
     if (need > g->capacity || (g->capacity > KEEP_SLOTS && need <= KEEP_SLOTS)) {
         struct sv_ngram_slot *slots = malloc(need * sizeof *slots);
         if (!slots) return sv_fail_memory(err, "counting repetitions", need * sizeof *slots);

@@ -25,6 +25,14 @@ static void refuse(const char *json, const char *first, const char *second) {
     if (!strstr(text, first) || !strstr(text, second)) fail_msg("%s", text);
 }
 
+static sv_caption_out judge_one(sv_process *p, const char *text) {
+    sv_caption_in in = {7, text, strlen(text)};
+    sv_caption_out out;
+    sv_error err = {0};
+    if (sv_process_run(p, &in, 1, 1, &out, &err) != SV_OK) fail_msg("%s: %s", err.what, err.why);
+    return out;
+}
+
 /* The published thresholds: every verdict, and the operator that is blamed. */
 static void test_published_list(void **state) {
     static const struct {
@@ -64,14 +72,6 @@ static void test_published_list(void **state) {
     sv_process_close(&p);
     golden_free(&texts);
     golden_free(&keep);
-}
-
-static sv_caption_out judge_one(sv_process *p, const char *text) {
-    sv_caption_in in = {7, text, strlen(text)};
-    sv_caption_out out;
-    sv_error err = {0};
-    if (sv_process_run(p, &in, 1, 1, &out, &err) != SV_OK) fail_msg("%s: %s", err.what, err.why);
-    return out;
 }
 
 /* Runs a list over one text and compares what the mappers made of it. */
@@ -152,6 +152,15 @@ static void test_tokens(void **state) {
     refuse("[{\"token_num_filter\": {}}]", "token_num_filter", "hf_tokenizer");
     refuse("[{\"token_num_filter\": {\"hf_tokenizer\": \"no/directory\"}}]", "hf_tokenizer", "no/directory");
     refuse("[{\"clip_token_length_filter\": {\"tokenizer\": \"" GOLDEN "\"}}]", "tests/golden/text", "vocab");
+    sv_process *p = open_list("[{\"clip_token_length_filter\": {\"tokenizer\": \"tests/golden/tokenizer/clip\", \"max_num\": 5}}, "
+                              "{\"token_num_filter\": {\"hf_tokenizer\": \"tests/golden/tokenizer/clip\", \"min_num\": 3}}]", SV_VIEW_BARE);
+    sv_caption_out out = judge_one(p, "A photo of a cat");
+    assert_true(out.keep && out.stats[0] == 5 && out.stats[1] == 5);
+    out = judge_one(p, "a photo of a cat!");
+    assert_true(!out.keep && out.op == 0 && out.value == 6);
+    out = judge_one(p, "a cat");
+    assert_true(!out.keep && out.op == 1 && out.value == 2);
+    sv_process_close(&p);
 }
 
 /* Operators see the wrapped text, callers get the caption back without the wrapping. */
