@@ -152,14 +152,14 @@ static void test_tokens(void **state) {
     refuse("[{\"token_num_filter\": {}}]", "token_num_filter", "hf_tokenizer");
     refuse("[{\"token_num_filter\": {\"hf_tokenizer\": \"no/directory\"}}]", "hf_tokenizer", "no/directory");
     refuse("[{\"clip_token_length_filter\": {\"tokenizer\": \"" GOLDEN "\"}}]", "tests/golden/text", "vocab");
-    sv_process *p = open_list("[{\"clip_token_length_filter\": {\"tokenizer\": \"tests/golden/tokenizer/clip\", \"max_num\": 5}}, "
-                              "{\"token_num_filter\": {\"hf_tokenizer\": \"tests/golden/tokenizer/clip\", \"min_num\": 3}}]", SV_VIEW_BARE);
+    sv_process *p = open_list("[{\"clip_token_length_filter\": {\"tokenizer\": \"tests/golden/models/tiny-sd15/tokenizer\", \"max_num\": 6}}, "
+                              "{\"token_num_filter\": {\"hf_tokenizer\": \"tests/golden/models/tiny-sd15/tokenizer\", \"min_num\": 4}}]", SV_VIEW_BARE);
     sv_caption_out out = judge_one(p, "A photo of a cat");
-    assert_true(out.keep && out.stats[0] == 5 && out.stats[1] == 5);
+    assert_true(out.keep && out.stats[0] == 6 && out.stats[1] == 6);
     out = judge_one(p, "a photo of a cat!");
-    assert_true(!out.keep && out.op == 0 && out.value == 6);
+    assert_true(!out.keep && out.op == 0 && out.value == 7);
     out = judge_one(p, "a cat");
-    assert_true(!out.keep && out.op == 1 && out.value == 2);
+    assert_true(!out.keep && out.op == 1 && out.value == 3);
     sv_process_close(&p);
 }
 
