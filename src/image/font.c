@@ -177,9 +177,10 @@ static sv_status rasterise(const sv_font *f, int glyph, int phase, struct sv_gly
 void sv_blend(sv_image *on, int x, int y, sv_colour c, double coverage) {
     if (x < 0 || y < 0 || x >= on->width || y >= on->height || coverage <= 0) return;
     if (coverage > 1) coverage = 1;
+    int weight = (int)(coverage * 256 + 0.5);
     uint8_t *p = on->data + 3 * ((size_t)y * (size_t)on->width + (size_t)x);
     const uint8_t to[3] = {c.r, c.g, c.b};
-    for (int i = 0; i < 3; i++) p[i] = (uint8_t)lround(p[i] + (to[i] - p[i]) * coverage);
+    for (int i = 0; i < 3; i++) p[i] = (uint8_t)((p[i] * (256 - weight) + to[i] * weight + 128) >> 8);
 }
 
 sv_status sv_font_draw(sv_font *f, sv_image *on, double x, int baseline, const char *text, size_t n, sv_colour colour, sv_error *err) {

@@ -96,6 +96,8 @@ static sv_status decode(reader *r, sv_image *im, const uint8_t *bytes, size_t si
     jpeg_read_header(c, TRUE);
     SV_TRY(sv_image_check_size(c->image_width, c->image_height, name, err));
     if (r->trap.damaged) return damaged(name, r->trap.damaged, err);
+    /* With Huffman codes every block of 64 pixels takes a bit at least. Found out now, before memory is taken for pixels that cannot come. */
+    if (!c->arith_code && (size_t)c->image_width * c->image_height / 1024 > size) return damaged(name, "the JPEG data ends early", err);
 
     sv_mode mode;
     switch (c->num_components) {

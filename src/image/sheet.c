@@ -33,15 +33,22 @@ static double outside(double px, double py, double x, double y, double w, double
     return beyond + (within < 0 ? within : 0) - radius;
 }
 
+/* Distances are asked for only near the edge: inside, a band of `edge` pixels along it is all that can be covered in part. */
+static bool inner(int p, int from, int size, int edge) { return p >= from + edge && p < from + size - edge; }
+
 static void fill_round(sv_image *on, int x, int y, int w, int h, double radius, sv_colour c) {
+    int corner = (int)ceil(radius) + 1;
     for (int py = y; py < y + h; py++)
-        for (int px = x; px < x + w; px++) sv_blend(on, px, py, c, 0.5 - outside(px, py, x, y, w, h, radius));
+        for (int px = x; px < x + w; px++)
+            sv_blend(on, px, py, c, inner(px, x, w, corner) || inner(py, y, h, corner) ? 1.0 : 0.5 - outside(px, py, x, y, w, h, radius));
 }
 
 /* A frame of `width` pixels, inwards from the rectangle's edge. */
 static void frame_round(sv_image *on, int x, int y, int w, int h, double radius, double width, sv_colour c) {
+    int band = (int)ceil(radius + width) + 1;
     for (int py = y; py < y + h; py++)
         for (int px = x; px < x + w; px++) {
+            if (px == x + band && inner(py, y, h, band) && w > 2 * band) px = x + w - band;
             double d = outside(px, py, x, y, w, h, radius), a = 0.5 - d, b = d + width + 0.5;
             sv_blend(on, px, py, c, a < b ? a : b);
         }
