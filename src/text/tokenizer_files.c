@@ -332,7 +332,8 @@ static sv_status read_tokenizer_json(reader *r, const char *path, sv_error *err)
     yyjson_val *root = yyjson_doc_get_root(doc), *model = yyjson_obj_get(root, "model"), *type = yyjson_obj_get(model, "type");
     sv_status st = SV_OK;
     if ((type && !is_text(type, "BPE")) || !is_text(yyjson_obj_get(model, "end_of_word_suffix"), "</w>"))
-        st = sv_fail(err, SV_E_MODEL, path, "is not a CLIP tokenizer: its model is %s without the end mark </w>", yyjson_is_str(type) ? yyjson_get_str(type) : "of no known type,");
+        st = sv_fail(err, SV_E_MODEL, path, "is not a CLIP tokenizer: its model is %s without the end mark </w>",
+                     yyjson_is_str(type) ? yyjson_get_str(type) : "of no known type,");
     else if (!is_sequence(yyjson_obj_get(root, "normalizer"), "normalizers", normalizers, 3))
         st = sv_fail(err, SV_E_MODEL, path, "is not a CLIP tokenizer: its normalizer is not NFC, white space, lower case");
     else if (!is_sequence(yyjson_obj_get(root, "pre_tokenizer"), "pretokenizers", splitters, 2))
