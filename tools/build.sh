@@ -37,7 +37,8 @@ else
     trap 'rm -f "$log"' EXIT
     code=0
     ninja -C "$dir" -j "$jobs" >"$log" 2>&1 || code=2
-    # Left over are the compiler's words; Ninja's progress and what Meson says when it configures anew are not for here.
-    sed -e '/^The Meson build system/,/^Found ninja/d' -e '/^ninja: /d' -e '/^\[[0-9]*\/[0-9]*\] /d' -e '/^Cleaning\.\.\. /d' "$log" >&2
+    # Ninja's progress is not for here; nor, when all went well, what Meson says when it configures anew. Left over are the compiler's words.
+    [ $code != 0 ] || sed -i -e '/^The Meson build system/,/^Found ninja/d' -e '/^ninja: /d' "$log"
+    sed -e '/^\[[0-9]*\/[0-9]*\] /d' -e '/^Cleaning\.\.\. /d' "$log" >&2
     exit $code
 fi
