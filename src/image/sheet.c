@@ -33,8 +33,8 @@ static double outside(double px, double py, double x, double y, double w, double
     return beyond + (within < 0 ? within : 0) - radius;
 }
 
-/* Distances are asked for only near the edge: inside, a band of `edge` pixels along it is all that can be covered in part. */
-static bool inner(int p, int from, int size, int edge) { return p >= from + edge && p < from + size - edge; }
+/* Further than `band` pixels from both ends, where nothing is covered in part and no distance needs to be computed. */
+static bool inner(int p, int from, int size, int band) { return p >= from + band && p < from + size - band; }
 
 static void fill_round(sv_image *on, int x, int y, int w, int h, double radius, sv_colour c) {
     int corner = (int)ceil(radius) + 1;
