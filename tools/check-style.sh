@@ -57,6 +57,11 @@ done
 for f in $(git ls-files -- 'src/*.c'); do
     [ ! -f "$f" ] || cat src/*/meson.build | grep -qE "['/]$(basename "$f")'" || echo "$f" | fault 'in no meson.build'
 done
+for list in src/*/meson.build; do
+    grep -oE "'[a-z0-9_/]+\.c'" "$list" | tr -d "'" | while read -r f; do
+        git ls-files --error-unmatch "$(dirname "$list")/$f" >/dev/null 2>&1 || echo "$list: $f" | fault 'listed, but not in the repository'
+    done
+done
 for f in $(files '*.md'); do
     { grep -oE '\]\([^)# ]+' "$f" || true; } | sed 's/^](//' | grep -vE '^(https?|mailto):' | while read -r link; do
         [ -e "$(dirname "$f")/$link" ] || echo "$f: $link" | fault 'dead link'
