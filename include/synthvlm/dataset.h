@@ -50,6 +50,7 @@ typedef struct sv_verify_report {
 typedef struct sv_verify_options {
     unsigned threads;                        /* that hash and decode; 0: all cores */
     const volatile int *stop;                /* polled; SV_E_STOPPED. May be NULL */
+    const char *images;                      /* where the images of a LLaVA file lie; NULL: images/ beside it, or beside it */
 } sv_verify_options;
 
 /* Checks a dataset: a directory, a LLaVA JSON file, or a shard. o may be NULL. SV_OK: no fault; SV_SHORT: faults, which the report holds (err says how

@@ -58,7 +58,7 @@ static sv_status run(const sv_args *args, sv_error *err) {
     if (st != SV_OK) return st;
     const char *path = sv_arg_at(args, 0);
     sv_cli_catch_signals();
-    const sv_verify_options o = {.threads = (unsigned)threads, .stop = &sv_cli_stop};
+    const sv_verify_options o = {.threads = (unsigned)threads, .stop = &sv_cli_stop, .images = sv_arg(args, "images")};
     st = sv_verify(path, &o, &report, err);
     if (st != SV_OK && st != SV_SHORT) return st;
     if (sv_arg_on(args, "json")) {
@@ -72,6 +72,7 @@ static sv_status run(const sv_args *args, sv_error *err) {
 }
 
 static const sv_flag flags[] = {
+    {"images", 0, "DIR", "where the images of a LLaVA file lie; default: images/ beside it, or beside it"},
     {"threads", 0, "N", "threads that hash and decode; default 0, all cores"},
     {"json", 0, NULL, "the report as one JSON object"},
     {0},
@@ -80,7 +81,7 @@ static const sv_flag flags[] = {
 const sv_command sv_cmd_verify = {
     .name = "verify",
     .group = "Datasets",
-    .usage = "DATASET [--json] [--threads N]",
+    .usage = "DATASET [--images DIR] [--json] [--threads N]",
     .summary = "checks a finished dataset: structure, captions, images, checksums",
     .about = "DATASET is a directory, a LLaVA JSON file, or a WebDataset shard; it need not be one of ours. Every image is decoded to its end, every\n"
              "archive read to its closing blocks, and where there is a SHA256SUMS, every file is compared with it and no other may be there.\n"

@@ -185,6 +185,7 @@ static sv_status list_files(const char *dir, bool (*fits)(const char *path), fil
 
 /* The images of a LLaVA file lie in images/ beside it, or beside it. */
 static sv_status check_llava(sv_check *c, const char *json, sv_error *err) {
+    if (c->images) return sv_check_llava(c, json, c->images, err);
     char *dir = sv_path_dir(json), *images = dir ? sv_path_join(dir, "images") : NULL;
     sv_status st = images ? sv_check_llava(c, json, sv_is_dir(images) ? images : dir, err) : sv_fail_memory(err, json, 0);
     free(dir);
@@ -194,7 +195,7 @@ static sv_status check_llava(sv_check *c, const char *json, sv_error *err) {
 
 static void set_format(sv_check *c, const char *name) { snprintf(c->report->format, sizeof c->report->format, "%s", name); }
 
-/* dataset.json's number of pairs, and whether this program wrote it. *format is "" if there is no such card. */
+/* dataset.json's format and number of pairs; "" and -1 if there is no such card. */
 static sv_status read_card(sv_check *c, char format[32], int64_t *pairs, sv_error *err) {
     char *path = sv_path_join(c->root, "dataset.json"), *text = NULL;
     size_t size;
@@ -208,8 +209,6 @@ static sv_status read_card(sv_check *c, char format[32], int64_t *pairs, sv_erro
         if (!doc) sv_check_fault(c, SV_FAULT_MANIFEST, 0, "dataset.json", "is not JSON");
         if (yyjson_is_str(name)) snprintf(format, 32, "%s", yyjson_get_str(name));
         if (yyjson_is_int(count)) *pairs = yyjson_get_sint(count);
-        yyjson_val *with = yyjson_obj_get(root, "made_with");
-        c->ours = yyjson_is_str(with) && sv_str_starts(yyjson_get_str(with), "synthvlm");
         yyjson_doc_free(doc);
     }
     free(text);
@@ -270,10 +269,14 @@ static sv_status check_any(sv_check *c, const char *path, sv_error *err) {
 }
 
 sv_status sv_verify(const char *path, const sv_verify_options *o, sv_verify_report *report, sv_error *err) {
-    sv_check c = {.threads = o ? o->threads : 0, .stop = o ? o->stop : NULL, .report = report, .lock = PTHREAD_MUTEX_INITIALIZER};
+    sv_check c = {.threads = o ? o->threads : 0, .stop = o ? o->stop : NULL, .images = o ? o->images : NULL, .report = report, .lock = PTHREAD_MUTEX_INITIALIZER};
     memset(report, 0, sizeof *report);
     char *dir = sv_is_dir(path) ? sv_strdup(path) : sv_path_dir(path);
     if (!dir) return sv_fail_memory(err, path, 0);
+    if (c.images && !sv_is_dir(c.images)) {
+        free(dir);
+        return sv_fail(err, SV_E_INPUT, c.images, "is not a directory");
+    }
     c.root = dir;
     if (c.threads == 0) c.threads = sv_cpu_count();
     sv_status st = check_any(&c, path, err);

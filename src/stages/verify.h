@@ -16,7 +16,7 @@ typedef struct sv_check {
     const char *root;            /* the dataset's directory, or that of the file that was named */
     unsigned threads;
     const volatile int *stop;
-    bool ours;                   /* written by this program: pairs say which image they mean */
+    const char *images;          /* where the images of a LLaVA file lie; NULL: images/ beside it, or beside it */
     bool counted;                /* files and bytes are counted already, by the manifest */
     pthread_mutex_t lock;        /* guards what follows */
     sv_verify_report *report;

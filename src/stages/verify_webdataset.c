@@ -61,7 +61,8 @@ static const member *find_image(const sample *s) {
 
 /* ---- one sample ---- */
 
-/* The caption is KEY.txt, or "caption" in KEY.json. In datasets of this program both are there and agree, and the JSON names the image. */
+/* The caption is KEY.txt, or "caption" in KEY.json. In a pair of this program, which names its candidate, both are there and agree, and the SHA-256 is that
+ * of the image beside it (img2dataset's is that of the image before it was resized). */
 static void check_texts(shard_check *x, const sample *s, const member *image) {
     sv_check *c = x->check;
     char where[256], hex[SV_SHA256_HEX];
@@ -74,8 +75,9 @@ static void check_texts(shard_check *x, const sample *s, const member *image) {
                       : yyjson_is_str(caption) ? sv_caption_fault(yyjson_get_str(caption), yyjson_get_len(caption)) : "has no caption: neither a .txt member nor \"caption\" in a .json one";
     if (fault) sv_check_fault(c, SV_FAULT_CAPTION, s->order, where, "%s", fault);
     bool differ = txt && yyjson_is_str(caption) && (txt->size != yyjson_get_len(caption) || memcmp(txt->data, yyjson_get_str(caption), txt->size) != 0);
-    if (c->ours && !fault && differ) sv_check_fault(c, SV_FAULT_CAPTION, s->order, where, "the .txt and the .json member have different captions");
-    if (c->ours && image && yyjson_is_str(sum)) {
+    bool ours = yyjson_is_str(yyjson_obj_get(yyjson_doc_get_root(doc), "candidate"));
+    if (ours && !fault && differ) sv_check_fault(c, SV_FAULT_CAPTION, s->order, where, "the .txt and the .json member have different captions");
+    if (ours && image && yyjson_is_str(sum)) {
         sv_sha256_hex(image->data, image->size, hex);
         if (strcmp(hex, yyjson_get_str(sum)) != 0) sv_check_fault(c, SV_FAULT_BROKEN_IMAGE, s->order, where, "is not the image whose SHA-256 its .json member gives");
     }
