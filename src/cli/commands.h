@@ -23,5 +23,7 @@
     X(ssim_score)      \
     /* Models */       \
     X(describe)        \
+    X(schedule)        \
+    X(noise)           \
     /* General */      \
     X(help)

@@ -153,9 +153,11 @@ size_t sv_space_timesteps(const sv_scheduler_config *c, size_t steps, int64_t la
     size_t points = steps + multistep;
     switch (c->timestep_spacing) {
     case SV_SPACE_TRAILING: return space_trailing((double)c->num_train_timesteps, (double)last, steps, out);
-    case SV_SPACE_LEADING:
-        for (size_t i = 0; i < steps; i++) out[i] = (double)((int64_t)(points - 1 - i) * (last / (int64_t)points) + c->steps_offset);
+    case SV_SPACE_LEADING: {
+        int64_t stride = (int64_t)floor((double)last / (double)points);
+        for (size_t i = 0; i < steps; i++) out[i] = (double)((int64_t)(points - 1 - i) * stride + c->steps_offset);
         return steps;
+    }
     default:
         for (size_t i = 0; i < steps; i++) {
             double t = sv_linspace64(0, (double)(last - 1), points, points - 1 - i);

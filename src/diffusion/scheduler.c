@@ -59,6 +59,7 @@ sv_status sv_scheduler_find_kind(const char *name, const sv_scheduler_kind **kin
 /* alphas_cumprod, checked: everything else is computed from it. */
 static sv_status make_levels(sv_scheduler *s, sv_error *err) {
     if (s->kind->plain_time) return SV_OK;
+    if (!s->config.trained_betas) SV_TRY(sv_scheduler_allows(s->kind, "beta_schedule", &s->config, err));
     s->levels = sv_beta_count(&s->config);
     s->alphas_cumprod = calloc(s->levels, sizeof(float));
     float *betas = calloc(s->levels, sizeof(float));

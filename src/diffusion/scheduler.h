@@ -41,7 +41,7 @@ typedef struct sv_scheduler_config {
     size_t disable_count;
 } sv_scheduler_config;
 
-/* A constructor argument of a class: its default as JSON text, and the names allowed where they are fewer than the key has ("a|b"). */
+/* A constructor argument of a class: its default as JSON text, and the names it can use where they are fewer than the key has ("a|b"). */
 typedef struct sv_scheduler_key {
     const char *name, *fallback, *allowed;
 } sv_scheduler_key;
@@ -59,7 +59,9 @@ sv_status sv_scheduler_config_read(const char *text, const char *override, unsig
 /* A class by name or alias; the error lists what there is. */
 sv_status sv_scheduler_find_kind(const char *name, const sv_scheduler_kind **kind, sv_error *err);
 void sv_scheduler_config_free(sv_scheduler_config *c);
-const char *sv_prediction_name(int prediction_type);
+/* Whether the value of a name key is among those that the class allows: beta_schedule when the betas are made from it, prediction_type when a loop is to
+ * run. Not when the file is read, because a value that is not used does no harm there. */
+sv_status sv_scheduler_allows(const sv_scheduler_kind *kind, const char *key, const sv_scheduler_config *c, sv_error *err);
 
 /* ---- scheduler and sampler ---- */
 
@@ -126,8 +128,6 @@ void sv_sampler_limit(const sv_sampler *p, float *x0);
 void sv_predict_original(int prediction_type, float signal, float noise, const float *x, const float *out, float *x0, size_t n);
 /* alphas_cumprod at a timestep; a negative one counts from the end, as a Python index does. */
 float sv_alpha_at(const sv_scheduler *s, int64_t t);
-/* Fails if a timestep lies outside alphas_cumprod. */
-sv_status sv_check_timesteps(const sv_sampler *p, sv_error *err);
 /* x = alpha * picture + sigma * noise at index i of the sigmas (there sigma / alpha, or with flow sigmas sigma itself), lambda = ln(alpha / sigma). */
 typedef struct sv_noise_level {
     float alpha, sigma, lambda;

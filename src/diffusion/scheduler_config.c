@@ -119,9 +119,14 @@ static const char *name_at(const char *names, int index, size_t *size) {
     return names;
 }
 
-const char *sv_prediction_name(int prediction_type) {
-    static const char *const names[] = {"epsilon", "v_prediction", "sample", "original_sample", "flow_prediction"};
-    return names[prediction_type];
+sv_status sv_scheduler_allows(const sv_scheduler_kind *kind, const char *key, const sv_scheduler_config *c, sv_error *err) {
+    const sv_scheduler_key *own = find_class_key(kind, key);
+    if (!own || !own->allowed) return SV_OK;
+    const key_info *k = find_key(key);
+    size_t size;
+    const char *name = name_at(k->names, *(const int *)((const char *)c + k->offset), &size);
+    if (name_index(own->allowed, name, size) >= 0) return SV_OK;
+    return sv_fail(err, SV_E_INPUT, "scheduler config", "%s: %s cannot be %.*s; it is one of %s", kind->info.name, key, (int)size, name, own->allowed);
 }
 
 /* ---- values ---- */
@@ -172,7 +177,7 @@ static sv_status read_list(const key_info *k, const sv_scheduler_kind *kind, yyj
     return SV_OK;
 }
 
-static sv_status read_value(const key_info *k, const char *allowed, const sv_scheduler_kind *kind, yyjson_val *value, sv_scheduler_config *c, sv_error *err) {
+static sv_status read_value(const key_info *k, const sv_scheduler_kind *kind, yyjson_val *value, sv_scheduler_config *c, sv_error *err) {
     char *field = (char *)c + k->offset, wanted[256];
     switch (k->type) {
     case KEY_BOOL: {
@@ -196,13 +201,13 @@ static sv_status read_value(const key_info *k, const char *allowed, const sv_sch
             *(int *)field = -1;
             return SV_OK;
         }
-        const char *names = allowed ? allowed : k->names;
-        if (!*names) return wrong(err, kind, k->name, value, "only null is possible here");
-        if (!yyjson_is_str(value) || name_index(names, yyjson_get_str(value), yyjson_get_len(value)) < 0) {
-            snprintf(wanted, sizeof wanted, "it is one of %s%s", names, k->nullable ? " or null" : "");
+        if (!*k->names) return wrong(err, kind, k->name, value, "only null is possible here");
+        int index = yyjson_is_str(value) ? name_index(k->names, yyjson_get_str(value), yyjson_get_len(value)) : -1;
+        if (index < 0) {
+            snprintf(wanted, sizeof wanted, "it is one of %s%s", k->names, k->nullable ? " or null" : "");
             return wrong(err, kind, k->name, value, wanted);
         }
-        *(int *)field = name_index(k->names, yyjson_get_str(value), yyjson_get_len(value));
+        *(int *)field = index;
         return SV_OK;
     }
     default: return read_list(k, kind, value, c, err);
@@ -217,7 +222,7 @@ static sv_status read_fallback(const sv_scheduler_kind *kind, const sv_scheduler
     }
     yyjson_doc *doc = yyjson_read(own->fallback, strlen(own->fallback), YYJSON_READ_ALLOW_INF_AND_NAN);
     if (!doc) return sv_fail(err, SV_E_INTERNAL, kind->info.name, "default of %s", own->name);
-    sv_status st = read_value(k, own->allowed, kind, yyjson_doc_get_root(doc), c, err);
+    sv_status st = read_value(k, kind, yyjson_doc_get_root(doc), c, err);
     yyjson_doc_free(doc);
     return st;
 }
@@ -228,7 +233,7 @@ static sv_status read_fallback(const sv_scheduler_kind *kind, const sv_scheduler
 static yyjson_val *last_of(yyjson_val *object, const char *name) {
     yyjson_val *found = NULL, *key, *value;
     size_t i, max;
-    yyjson_obj_foreach(object, i, max, key, value) if (yyjson_equals_str(key, name)) found = value;
+    if (object) yyjson_obj_foreach(object, i, max, key, value) if (yyjson_equals_str(key, name)) found = value;
     return found;
 }
 
@@ -341,8 +346,8 @@ static sv_status fill(const sv_scheduler_kind *kind, yyjson_val *config, yyjson_
         const key_info *k = find_key(own->name);
         if (!k) return sv_fail(err, SV_E_INTERNAL, kind->info.name, "no such key: %s", own->name);
         yyjson_val *over = last_of(laid_over, own->name), *base = was_default(config, own->name) ? NULL : last_of(config, own->name);
-        if (over) SV_TRY(read_value(k, own->allowed, kind, over, c, err));
-        else if (base) SV_TRY(read_value(k, own->allowed, kind, base, c, err));
+        if (over) SV_TRY(read_value(k, kind, over, c, err));
+        else if (base) SV_TRY(read_value(k, kind, base, c, err));
         else SV_TRY(read_fallback(kind, own, k, c, err));
         if (amend && !over && (base || !replaced)) amend_value(own->name, c);
     }
@@ -350,7 +355,7 @@ static sv_status fill(const sv_scheduler_kind *kind, yyjson_val *config, yyjson_
     static const char *const hidden[] = {"sigma_min", "sigma_max"};
     for (int i = 0; i < 2; i++) {
         yyjson_val *base = was_default(config, hidden[i]) ? NULL : last_of(config, hidden[i]);
-        if (base && !find_class_key(kind, hidden[i])) SV_TRY(read_value(find_key(hidden[i]), NULL, kind, base, c, err));
+        if (base && !find_class_key(kind, hidden[i])) SV_TRY(read_value(find_key(hidden[i]), kind, base, c, err));
     }
     return SV_OK;
 }

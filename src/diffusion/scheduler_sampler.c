@@ -18,9 +18,22 @@ static sv_status check_finite(const sv_sampler *p, sv_error *err) {
     bool fine = true;
     for (size_t i = 0; i < p->length; i++) fine = fine && isfinite(p->timesteps[i]);
     for (size_t i = 0; i < p->sigma_count; i++) fine = fine && isfinite(p->sigmas[i]);
+    if (!p->length) return sv_fail(err, SV_E_INPUT, sv_scheduler_class(p->scheduler), "this configuration leaves no timestep");
     if (fine) return SV_OK;
     sv_fail(err, SV_E_INPUT, sv_scheduler_class(p->scheduler), "with this configuration and %d steps the schedule is not finite", p->options.steps);
     return sv_hint(err, SV_E_INPUT, "look at sigma_min, sigma_max, the shifts and trained_betas");
+}
+
+/* The classes without sigmas look their timesteps up in alphas_cumprod. */
+static sv_status check_timesteps(const sv_sampler *p, sv_error *err) {
+    double levels = (double)p->scheduler->levels;
+    for (size_t i = 0; i < p->length; i++)
+        if (p->timesteps[i] >= levels || p->timesteps[i] < -levels) {
+            sv_fail(err, SV_E_INPUT, sv_scheduler_class(p->scheduler), "with %d steps it reaches timestep %.0f, but there are only %zu", p->options.steps,
+                    p->timesteps[i], p->scheduler->levels);
+            return sv_hint(err, SV_E_INPUT, "fewer steps, or a smaller steps_offset");
+        }
+    return SV_OK;
 }
 
 static sv_status allocate(sv_sampler *p, sv_error *err) {
@@ -52,6 +65,8 @@ sv_status sv_sampler_open(sv_sampler **out, const sv_scheduler *s, const sv_samp
     SV_TRY_GOTO(done, s->kind->plan(p, err));
     SV_TRY_GOTO(done, check_finite(p, err));
     if (p->n) {
+        SV_TRY_GOTO(done, sv_scheduler_allows(s->kind, "prediction_type", &s->config, err));
+        SV_TRY_GOTO(done, p->sigmas ? SV_OK : check_timesteps(p, err));
         const char *why = s->kind->unfit ? s->kind->unfit(p) : NULL;
         SV_TRY_GOTO(done, why ? sv_fail(err, SV_E_INPUT, name, "%s", why) : SV_OK);
         SV_TRY_GOTO(done, allocate(p, err));
@@ -203,17 +218,6 @@ void sv_predict_original(int prediction_type, float signal, float noise, const f
 float sv_alpha_at(const sv_scheduler *s, int64_t t) {
     int64_t at = t < 0 ? t + (int64_t)s->levels : t, last = (int64_t)s->levels - 1;
     return s->alphas_cumprod[at < 0 ? 0 : at > last ? last : at];
-}
-
-sv_status sv_check_timesteps(const sv_sampler *p, sv_error *err) {
-    double levels = (double)p->scheduler->levels;
-    for (size_t i = 0; i < p->length; i++)
-        if (p->timesteps[i] >= levels || p->timesteps[i] < -levels) {
-            sv_fail(err, SV_E_INPUT, sv_scheduler_class(p->scheduler), "with %d steps it reaches timestep %.0f, but there are only %zu", p->options.steps,
-                    p->timesteps[i], p->scheduler->levels);
-            return sv_hint(err, SV_E_INPUT, "fewer steps, or a smaller steps_offset");
-        }
-    return SV_OK;
 }
 
 void sv_mix_by_alpha(const sv_sampler *p, size_t i, float *signal, float *noise) {

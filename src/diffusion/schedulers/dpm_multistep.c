@@ -71,10 +71,8 @@ static sv_status plan(sv_sampler *p, sv_error *err) {
     size_t steps = (size_t)p->options.steps;
     if (!isnan(p->options.mu) && !(c->use_dynamic_shifting && c->time_shift_type == SV_SHIFT_EXPONENTIAL))
         return sv_fail(err, SV_E_INPUT, "DPMSolverMultistepScheduler", "mu needs use_dynamic_shifting with time_shift_type exponential");
-    int64_t last = last_timestep(s);
-    if (last < 1) return sv_fail(err, SV_E_INPUT, "DPMSolverMultistepScheduler", "lambda_min_clipped leaves no timestep");
     SV_TRY(sv_sampler_reserve(p, steps + 2, true, err));
-    p->length = sv_space_timesteps(c, steps, last, true, true, p->timesteps);
+    p->length = sv_space_timesteps(c, steps, last_timestep(s), true, true, p->timesteps);
 
     sv_training_sigmas train;
     SV_TRY(sv_training_sigmas_open(&train, s, steps + 2, err));

@@ -7,7 +7,7 @@ static const sv_scheduler_key keys[] = {
     {"num_train_timesteps", "1000"}, {"beta_start", "0.0001"}, {"beta_end", "0.02"},
     {"beta_schedule", "linear", "linear|scaled_linear|squaredcos_cap_v2"},
     {"trained_betas", "null"},
-    {"prediction_type", "epsilon", "epsilon|v_prediction|sample"},
+    {"prediction_type", "epsilon", "epsilon|v_prediction"},
     {"timestep_spacing", "linspace"}, {"steps_offset", "0"}, {"rescale_betas_zero_snr", "false"}, {0}};
 
 static sv_status plan(sv_sampler *p, sv_error *err) {
@@ -22,10 +22,6 @@ static sv_status plan(sv_sampler *p, sv_error *err) {
     p->init_noise_sigma = sv_init_sigma(p);
     sv_training_sigmas_close(&train);
     return SV_OK;
-}
-
-static const char *unfit(const sv_sampler *p) {
-    return p->scheduler->config.prediction_type == SV_PREDICT_SAMPLE ? "it samples with prediction_type epsilon or v_prediction, not sample" : NULL;
 }
 
 static size_t buffers(const sv_sampler *p) { return 1; }
@@ -47,4 +43,4 @@ static void step(sv_sampler *p, size_t i, float *restrict out, float *restrict x
 
 const sv_scheduler_kind sv_scheduler_euler_ancestral = {
     .info = {"EulerAncestralDiscreteScheduler", "euler-a", "Euler with ancestral noise; stochastic"},
-    .keys = keys, .sigma_family = true, .scales_input = true, .plan = plan, .unfit = unfit, .buffers = buffers, .step = step, .mix = sv_mix_by_sigma};
+    .keys = keys, .sigma_family = true, .scales_input = true, .plan = plan, .buffers = buffers, .step = step, .mix = sv_mix_by_sigma};

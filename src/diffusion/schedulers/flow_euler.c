@@ -25,7 +25,7 @@ static sv_status plan(sv_sampler *p, sv_error *err) {
     double train = (double)c->num_train_timesteps, mu = p->options.mu;
     if (c->use_dynamic_shifting && isnan(mu)) {
         sv_fail(err, SV_E_INPUT, "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting needs mu, which follows from the picture's size");
-        return sv_hint(err, SV_E_INPUT, "give --mu");
+        return sv_hint(err, SV_E_INPUT, "give mu");
     }
     SV_TRY(sv_sampler_reserve(p, n, true, err));
     double *sigmas = p->timesteps;   /* float64 until the end */

@@ -12,7 +12,7 @@ static const sv_scheduler_key keys[] = {
     {"num_train_timesteps", "1000"}, {"beta_start", "0.0001"}, {"beta_end", "0.02"},
     {"beta_schedule", "linear", "linear|scaled_linear|squaredcos_cap_v2"},
     {"trained_betas", "null"}, {"skip_prk_steps", "false"}, {"set_alpha_to_one", "false"},
-    {"prediction_type", "epsilon", "epsilon|v_prediction|sample"},
+    {"prediction_type", "epsilon", "epsilon|v_prediction"},
     {"timestep_spacing", "leading"}, {"steps_offset", "0"}, {0}};
 
 enum { SAMPLE, SUM, HISTORY };   /* buffers: the sample that several calls start from, the Runge-Kutta sum, and four outputs from HISTORY on */
@@ -26,7 +26,7 @@ static sv_status plan(sv_sampler *p, sv_error *err) {
     if (c->skip_prk_steps) {   /* the second timestep twice */
         if (n > 1) memmove(t + 2, t + 1, (n - 1) * sizeof *t);
         p->length = n > 1 ? n + 1 : n;
-        return sv_check_timesteps(p, err);
+        return SV_OK;
     }
     if (n < 4) return sv_fail(err, SV_E_INPUT, "PNDMScheduler", "%d steps are too few for its Runge-Kutta start; it needs 4, or skip_prk_steps", p->options.steps);
     /* The first three of the steps by four calls each, at t, twice half-way, and at the next; then the others. */
@@ -40,11 +40,7 @@ static sv_status plan(sv_sampler *p, sv_error *err) {
     }
     p->warm_up = 12;
     p->length = n + 9;
-    return sv_check_timesteps(p, err);
-}
-
-static const char *unfit(const sv_sampler *p) {
-    return p->scheduler->config.prediction_type == SV_PREDICT_SAMPLE ? "it samples with prediction_type epsilon or v_prediction, not sample" : NULL;
+    return SV_OK;
 }
 
 static size_t buffers(const sv_sampler *p) { return HISTORY + 4; }
@@ -120,4 +116,4 @@ static void step(sv_sampler *p, size_t i, float *restrict out, float *restrict x
 
 const sv_scheduler_kind sv_scheduler_pndm = {
     .info = {"PNDMScheduler", "pndm", "pseudo linear multistep; one or more calls above the number of steps"},
-    .keys = keys, .integer_timesteps = true, .plan = plan, .unfit = unfit, .buffers = buffers, .step = step, .mix = sv_mix_by_alpha};
+    .keys = keys, .integer_timesteps = true, .plan = plan, .buffers = buffers, .step = step, .mix = sv_mix_by_alpha};

@@ -47,7 +47,7 @@ static sv_status plan(sv_sampler *p, sv_error *err) {
     double train_steps = (double)c->num_train_timesteps;
     if (c->use_dynamic_shifting && isnan(p->options.mu)) {
         sv_fail(err, SV_E_INPUT, "UniPCMultistepScheduler", "use_dynamic_shifting needs mu, which follows from the picture's size");
-        return sv_hint(err, SV_E_INPUT, "give --mu");
+        return sv_hint(err, SV_E_INPUT, "give mu");
     }
     SV_TRY(sv_sampler_reserve(p, steps + 2, true, err));
     p->length = sv_space_timesteps(c, steps, c->num_train_timesteps, true, true, p->timesteps);
@@ -82,7 +82,11 @@ static sv_status plan(sv_sampler *p, sv_error *err) {
 
 static const char *unfit(const sv_sampler *p) {
     const sv_scheduler_config *c = &p->scheduler->config;
-    return !c->predict_x0 && c->prediction_type == SV_PREDICT_FLOW ? "flow_prediction needs predict_x0" : NULL;
+    bool to_zero = p->sigmas[p->length] == 0, high_order_end = !c->lower_order_final && c->solver_order > 1 && p->length > 1;
+    if (!c->predict_x0 && c->prediction_type == SV_PREDICT_FLOW) return "flow_prediction needs predict_x0";
+    if (to_zero && (c->solver_type == SV_SOLVER_BH1 || high_order_end))
+        return "its last step to sigma 0 is not a number with solver_type bh1, or without lower_order_final; set final_sigmas_type to sigma_min";
+    return NULL;
 }
 
 /* ---- steps ---- */
