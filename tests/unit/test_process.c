@@ -111,6 +111,8 @@ static void check_pairs(const char *file, const char *list) {
 
 static void test_white_space(void **state) { check_pairs(GOLDEN "whitespace.jsonl", "[{\"whitespace_normalization_mapper\": {}}]"); }
 
+static void test_html(void **state) { check_pairs(GOLDEN "html.jsonl", "[{\"clean_html_mapper\": {}}]"); }
+
 static void test_links(void **state) {
     check_pairs(GOLDEN "links.jsonl", "[{\"clean_links_mapper\": {}}]");
     /* a pattern that would keep a backtracking matcher busy for longer than the universe lasts */
@@ -300,7 +302,7 @@ static void test_table(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_published_list), cmocka_unit_test(test_mappers), cmocka_unit_test(test_white_space),
-        cmocka_unit_test(test_links), cmocka_unit_test(test_own_pattern), cmocka_unit_test(test_tokens), cmocka_unit_test(test_mappers_and_views),
+        cmocka_unit_test(test_links), cmocka_unit_test(test_html), cmocka_unit_test(test_own_pattern), cmocka_unit_test(test_tokens), cmocka_unit_test(test_mappers_and_views),
         cmocka_unit_test(test_rejection_says_why), cmocka_unit_test(test_statistic_is_reused), cmocka_unit_test(test_list_with_defaults),
         cmocka_unit_test(test_wrong_lists), cmocka_unit_test(test_flagged_words), cmocka_unit_test(test_invalid_caption), cmocka_unit_test(test_table)};
     return cmocka_run_group_tests(tests, NULL, NULL);
