@@ -38,14 +38,15 @@ const sv_scheduler_info *sv_scheduler_at(size_t i);
 const sv_scheduler_info *sv_scheduler_find(const char *name_or_alias);
 
 /* config: the text of scheduler_config.json (may hold -Infinity). override: NULL, a class name or alias, or a JSON object of keys laid over
- * the config as diffusers' Class.from_config(config, **override) does. An unknown key that is not a known, harmless one is an error. */
+ * the config as diffusers' Class.from_config(config, **override) does, with the class as "_class_name". Keys of other schedulers are ignored, a key that
+ * belongs to none is an error. docs/SCHEDULERS.md has the details. */
 sv_status sv_scheduler_open(sv_scheduler **out, const char *config, const char *override, sv_error *err);
 void sv_scheduler_close(sv_scheduler **s);
 const char *sv_scheduler_class(const sv_scheduler *s);
-/* The configuration in force, every key written out, as JSON text owned by s. */
+/* The configuration in force, every key of the class written out, as JSON text owned by s (-Infinity as a string, which is read back). */
 const char *sv_scheduler_json(const sv_scheduler *s);
 
-/* Options of one run of the loop. NaN / 0: the class's default. */
+/* Options of one run of the loop. A class ignores those that it does not have, except mu. */
 typedef struct sv_sample_options {
     int steps;
     double mu;                                        /* dynamic shifting of flow matching; NaN: none */
@@ -55,8 +56,9 @@ typedef struct sv_sample_options {
 } sv_sample_options;
 void sv_sample_options_init(sv_sample_options *o, int steps);
 
-/* The timesteps of one run and the solver's memory: belongs to one thread. `n` values are denoised together (a batch is
- * treated as one tensor, except where a formula is per sample: then n / samples each). */
+/* The timesteps of one run and the solver's memory: belongs to one thread, and needs the scheduler to stay open. samples * values_per_sample
+ * values are denoised together, each sample with its own generator. With values_per_sample 0 there are timesteps and sigmas only, also for a
+ * configuration whose loop cannot run (a prediction_type that the class cannot step with, timesteps beyond the training's). */
 typedef struct sv_sampler sv_sampler;
 sv_status sv_sampler_open(sv_sampler **out, const sv_scheduler *s, const sv_sample_options *o, size_t samples, size_t values_per_sample, sv_error *err);
 void sv_sampler_close(sv_sampler **p);
@@ -68,10 +70,11 @@ bool sv_sampler_timesteps_are_integers(const sv_sampler *p);
 const float *sv_sampler_sigmas(const sv_sampler *p, size_t *count);   /* NULL if the class has none */
 float sv_sampler_init_noise_sigma(const sv_sampler *p);
 
-/* i = 0 .. length-1, in order. in and out may be the same memory. */
+/* The model's input at i. x and out may be the same memory. */
 void sv_sampler_scale_input(const sv_sampler *p, size_t i, const float *x, float *out);
-/* x := the previous sample, given the model's output. `g`: one generator per sample (samples entries), drawn from only by stochastic
- * solvers, in diffusers' order. model_out may be changed. */
+/* x := the previous sample, given the model's output. The first call after opening or restarting may be at any i (image to image, a hand-over between
+ * models; as diffusers' begin index), the next ones at i + 1, i + 2, …; stopping early is fine. `g`: one generator per sample (samples entries), drawn
+ * from only by stochastic solvers, in diffusers' order. model_out is changed; it must not overlap x. */
 sv_status sv_sampler_step(sv_sampler *p, size_t i, float *model_out, float *x, sv_generator *g, sv_error *err);
 /* diffusers' add_noise / scale_noise at timesteps[i]. */
 void sv_sampler_add_noise(const sv_sampler *p, size_t i, const float *x, const float *noise, float *out);
@@ -98,9 +101,21 @@ sv_status sv_pipeline_hash(sv_pipeline *p, char out[65], sv_error *err);
 /* An encoded text: [tokens, width]; shared, read-only. text NULL: as diffusers treats None for this family. */
 typedef struct sv_condition sv_condition;
 sv_status sv_pipeline_encode(sv_pipeline *p, const char *text, sv_condition **out, sv_error *err);
+typedef struct sv_text_options {
+    int clip_skip;               /* layers of the CLIP encoders left out at the end beyond the usual, 0 */
+    int max_sequence_length;     /* ids of a T5 row; 0: the family's default */
+} sv_text_options;
+sv_status sv_pipeline_encode_with(sv_pipeline *p, const char *text, const sv_text_options *o, sv_condition **out, sv_error *err);
 void sv_condition_close(sv_condition **c);
 size_t sv_condition_tokens(const sv_condition *c);               /* content tokens of the whole text */
 size_t sv_condition_cut(const sv_condition *c);                  /* content tokens that did not fit */
+
+/* What a picture begins as. */
+typedef enum sv_paint_from {
+    SV_FROM_NOISE,
+    SV_FROM_IMAGE,               /* a picture, encoded, with noise according to strength (or none with denoising_start) */
+    SV_FROM_LATENTS              /* another painter's latents: the hand-over from a base model to its refiner */
+} sv_paint_from;
 
 typedef struct sv_paint_options {
     int width, height;
@@ -110,6 +125,10 @@ typedef struct sv_paint_options {
     double guidance_rescale;     /* 0 */
     const char *scheduler;       /* override as in sv_scheduler_open; NULL: the model's */
     double eta;                  /* 0 */
+    sv_paint_from from;
+    double strength;             /* 0..1, how much of the schedule is run from a picture; NaN: the family's default */
+    double denoising_start, denoising_end;   /* 0..1, part of the schedule that is run (SDXL); NaN: all */
+    double aesthetic_score, negative_aesthetic_score;   /* SDXL's refiner; 6 and 2.5 */
 } sv_paint_options;
 void sv_paint_options_init(sv_paint_options *o);
 
@@ -128,6 +147,17 @@ typedef struct sv_painted {
  * is active, may be NULL otherwise. `stop`: polled between steps, may be NULL; SV_E_STOPPED. */
 sv_status sv_painter_run(sv_painter *w, const sv_condition *text, const sv_condition *negative, const uint64_t *seeds, size_t n,
                          sv_painted *out, const volatile int *stop, sv_error *err);
+
+/* The same for a painter that does not begin with noise: image (of the painter's size, for all n) or latents, [n, values]. */
+typedef struct sv_paint_source {
+    const sv_image *image;
+    const float *latents;
+} sv_paint_source;
+sv_status sv_painter_run_from(sv_painter *w, const sv_paint_source *source, const sv_condition *text, const sv_condition *negative, const uint64_t *seeds,
+                              size_t n, sv_painted *out, const volatile int *stop, sv_error *err);
+
+/* The latents after the last run, [batch, values], and the number of values of one picture. */
+const float *sv_painter_latents(const sv_painter *w, size_t *values);
 
 #ifdef __cplusplus
 }

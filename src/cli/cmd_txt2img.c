@@ -1,14 +1,12 @@
 /* cmd_txt2img.c - `synthvlm txt2img`: one picture from a prompt, or many from JSON lines on one shared model. */
 #include <errno.h>
-#include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "synthvlm/diffusion.h"
+#include "studio.h"
 
 static const sv_flag flags[] = {
     {"model", 'm', "DIR", "model directory in diffusers' layout with ONNX parts"},
@@ -20,6 +18,9 @@ static const sv_flag flags[] = {
     {"guidance-rescale", 0, "X", "0..1, against overexposure (default 0)"},
     {"scheduler", 0, "NAME|JSON", "a scheduler's name, or an object of config keys (default: the model's own)"},
     {"size", 0, "WxH", "size in pixels (default: the model's own)"},
+    {"init-image", 'i', "FILE", "begin with this picture instead of noise; it sets the size"},
+    {"strength", 0, "X", "0..1, how much of the schedule is run from it (default: the model family's)"},
+    {"refiner", 0, "DIR", "SDXL refiner that takes over for the last fifth of the schedule"},
     {"output", 'o', "FILE|DIR", "the picture (.png, .jpg, .webp); with --jobs a directory"},
     {"jobs", 'j', "FILE|-", "draw one picture per JSON line; the flags above are the lines' defaults"},
     {"workers", 0, "N", "pictures drawn at the same time with --jobs (default: all cores)"},
@@ -34,107 +35,24 @@ static const char about[] =
     "  synthvlm txt2img -m models/tabletop -p \"a small red ball on a wooden table\" --seed 7 -o ball.png\n"
     "\n"
     "With --jobs every line is an object with \"prompt\" and any of: negative_prompt, seed, steps, guidance, guidance_rescale, width, height,\n"
-    "scheduler (a name or an object of config keys), image (the file's name inside the output directory; default NUMBER.png). Each line comes\n"
-    "back on standard output, in order, with file, latents_sum (float64 sum of the final latents) and seconds. A negative_prompt that\n"
-    "is absent means none; \"\" is encoded. A line that fails gets an \"error\", the others go on, and the exit code is 1.\n"
+    "scheduler (a name or an object of config keys), image (the file's name inside the output directory; default NUMBER.png), init_image,\n"
+    "strength, refiner, denoising_end, denoising_start, aesthetic_score, negative_aesthetic_score, clip_skip, max_sequence_length. Each\n"
+    "line comes back on standard output, in order, with file, latents_sum (float64 sum of the final latents) and seconds. A negative_prompt\n"
+    "that is absent means none; \"\" is encoded. A line that fails gets an \"error\", the others go on, and the exit code is 1.\n"
     "\n"
     "  echo '{\"prompt\":\"two blue cubes\",\"seed\":1,\"image\":\"a.png\"}' | synthvlm txt2img -m models/tabletop --jobs - -o out\n";
 
-/* One picture's settings. Strings belong to the line or to the command line. */
-typedef struct request {
-    const char *prompt, *negative;
-    const char *scheduler;
-    uint64_t seed;
-    sv_paint_options paint;
-} request;
-
-/* What one thread keeps from picture to picture. */
-typedef struct seat {
-    sv_painter *painter;
-    sv_paint_options made_for;
-    char *scheduler;             /* made_for's */
-    sv_condition *negative;
-    char *negative_text;
-    bool has_negative;
-    sv_painted picture;
-} seat;
-
-typedef struct studio {
-    sv_pipeline *pipeline;
-    request defaults;
+typedef struct jobs {
+    sv_studio *studio;
+    sv_request defaults;
     const char *dir;             /* where --jobs writes */
-    seat *seats;
-} studio;
+} jobs;
 
 static sv_status fail(sv_error *err, sv_status st, const char *what, const char *why) {
     snprintf(err->what, sizeof err->what, "%s", what);
     snprintf(err->why, sizeof err->why, "%s", why);
     err->hint[0] = 0;
     return err->status = st;
-}
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static bool same_text(const char *a, const char *b) {
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-/* ---- drawing ---- */
-
-static void leave_seat(seat *s) {
-    sv_painter_close(&s->painter);
-    sv_condition_close(&s->negative);
-    sv_image_free(&s->picture.image);
-    free(s->scheduler);
-    free(s->negative_text);
-    *s = (seat){0};
-}
-
-/* A painter for these options: the seat's own if they are the same as last time. */
-static sv_status ready_painter(const studio *t, seat *s, const request *r, sv_error *err) {
-    const sv_paint_options *a = &s->made_for, *b = &r->paint;
-    bool same = s->painter && a->width == b->width && a->height == b->height && a->steps == b->steps && a->guidance == b->guidance &&
-                a->guidance_rescale == b->guidance_rescale && same_text(s->scheduler, r->scheduler);
-    if (same) return SV_OK;
-    sv_painter_close(&s->painter);
-    free(s->scheduler);
-    s->scheduler = r->scheduler ? strdup(r->scheduler) : NULL;
-    if (r->scheduler && !s->scheduler) return fail(err, SV_E_MEMORY, "scheduler", "out of memory");
-    s->made_for = *b;
-    s->made_for.scheduler = s->scheduler;
-    return sv_painter_open(&s->painter, t->pipeline, &s->made_for, err);
-}
-
-static sv_status ready_negative(const studio *t, seat *s, const request *r, sv_error *err) {
-    if (!(r->paint.guidance > 1) || (s->has_negative && same_text(s->negative_text, r->negative))) return SV_OK;
-    sv_condition_close(&s->negative);
-    free(s->negative_text);
-    s->has_negative = false;
-    s->negative_text = r->negative ? strdup(r->negative) : NULL;
-    if (r->negative && !s->negative_text) return fail(err, SV_E_MEMORY, "negative prompt", "out of memory");
-    sv_status st = sv_pipeline_encode(t->pipeline, r->negative, &s->negative, err);
-    s->has_negative = st == SV_OK;
-    return st;
-}
-
-/* Draws into s->picture and writes `file`. */
-static sv_status draw(const studio *t, seat *s, const request *r, const char *file, double *seconds, sv_error *err) {
-    sv_condition *text = NULL;
-    double start = now();
-    sv_status st = ready_painter(t, s, r, err);
-    if (st == SV_OK) st = ready_negative(t, s, r, err);
-    if (st == SV_OK) st = sv_pipeline_encode(t->pipeline, r->prompt, &text, err);
-    if (st == SV_OK) st = sv_painter_run(s->painter, text, s->negative, &r->seed, 1, &s->picture, (const volatile int *)&sv_cli_stop, err);
-    sv_condition_close(&text);
-    *seconds = now() - start;
-    if (st == SV_OK && !s->picture.finite)
-        st = fail(err, SV_E_MODEL, "drawing", "the picture holds values that are not numbers (the model overflows at these settings)");
-    if (st == SV_OK) st = sv_image_write(&s->picture.image, file, NULL, err);
-    return st;
 }
 
 /* ---- one line of --jobs ---- */
@@ -205,7 +123,7 @@ static bool stays_inside(const char *name, size_t size) {
 }
 
 /* DIR/NAME with the folders on the way made. `name` must fit; path has `size` bytes. */
-static sv_status place(const studio *t, yyjson_mut_val *root, size_t number, char *path, size_t size, sv_error *err) {
+static sv_status place(const jobs *t, yyjson_mut_val *root, size_t number, char *path, size_t size, sv_error *err) {
     const char *name;
     char numbered[40];
     size_t length;
@@ -223,48 +141,62 @@ static sv_status place(const studio *t, yyjson_mut_val *root, size_t number, cha
     return SV_OK;
 }
 
-/* Keys of calls that need parts which this build does not have. */
-static sv_status refuse_later(yyjson_mut_val *root, sv_error *err) {
-    static const char *const later[] = {"max_sequence_length", "refiner", "denoising_end", "denoising_start", "init_image", "strength", "aesthetic_score",
-                                        "negative_aesthetic_score", "clip_skip"};
-    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
-        yyjson_mut_val *v = yyjson_mut_obj_get(root, later[i]);
-        if (v && !yyjson_mut_is_null(v)) return fail(err, SV_E_INPUT, later[i], "is not available");
-    }
-    return SV_OK;
+/* Keys of one kind that are read alike; `at` is an offset into sv_request. */
+typedef struct real_key {
+    const char *name;
+    double min, max;
+    size_t at;
+} real_key;
+
+static sv_status read_reals(yyjson_mut_val *root, sv_request *r, sv_error *err) {
+    static const real_key keys[] = {
+        {"guidance", -1000, 1000, offsetof(sv_request, paint.guidance)},
+        {"guidance_rescale", 0, 1, offsetof(sv_request, paint.guidance_rescale)},
+        {"strength", 0, 1, offsetof(sv_request, paint.strength)},
+        {"denoising_start", 0, 1, offsetof(sv_request, paint.denoising_start)},
+        {"denoising_end", 0, 1, offsetof(sv_request, paint.denoising_end)},
+        {"aesthetic_score", -1000, 1000, offsetof(sv_request, paint.aesthetic_score)},
+        {"negative_aesthetic_score", -1000, 1000, offsetof(sv_request, paint.negative_aesthetic_score)},
+    };
+    sv_status st = SV_OK;
+    for (size_t i = 0; st == SV_OK && i < sizeof keys / sizeof keys[0]; i++)
+        st = get_real(root, keys[i].name, keys[i].min, keys[i].max, (double *)((char *)r + keys[i].at), err);
+    return st;
 }
 
-static sv_status read_request(const studio *t, yyjson_mut_val *root, request *r, char **owned, sv_error *err) {
+static sv_status read_request(const jobs *t, yyjson_mut_val *root, sv_request *r, char **owned, sv_error *err) {
     const char *text;
     *r = t->defaults;
     sv_status st = sv_line_get_str(root, "prompt", !r->prompt, &text, NULL, err);
     if (st == SV_OK && text) r->prompt = text;
     if (st == SV_OK) st = sv_line_get_str(root, "negative_prompt", false, &text, NULL, err);
     if (st == SV_OK && text) r->negative = text;
+    if (st == SV_OK) st = sv_line_get_str(root, "init_image", false, &r->init_image, NULL, err);
+    if (st == SV_OK) st = sv_line_get_str(root, "refiner", false, &r->refiner, NULL, err);
     if (st == SV_OK) st = get_seed(root, &r->seed, err);
     if (st == SV_OK) st = get_int(root, "steps", 1, 10000, &r->paint.steps, err);
-    if (st == SV_OK) st = get_real(root, "guidance", -1000, 1000, &r->paint.guidance, err);
-    if (st == SV_OK) st = get_real(root, "guidance_rescale", 0, 1, &r->paint.guidance_rescale, err);
+    if (st == SV_OK) st = read_reals(root, r, err);
     if (st == SV_OK) st = get_int(root, "width", 1, 16384, &r->paint.width, err);
     if (st == SV_OK) st = get_int(root, "height", 1, 16384, &r->paint.height, err);
-    if (st == SV_OK) st = get_scheduler(root, &r->scheduler, owned, err);
-    if (st == SV_OK) st = refuse_later(root, err);
+    if (st == SV_OK) st = get_int(root, "clip_skip", 0, 1000, &r->text.clip_skip, err);
+    if (st == SV_OK) st = get_int(root, "max_sequence_length", 1, 512, &r->text.max_sequence_length, err);
+    if (st == SV_OK) st = get_scheduler(root, &r->paint.scheduler, owned, err);
+    r->sized |= yyjson_mut_obj_get(root, "width") || yyjson_mut_obj_get(root, "height");
     return st;
 }
 
 static sv_status draw_line(void *user, unsigned thread, size_t number, yyjson_mut_doc *doc, yyjson_mut_val *root, sv_error *err) {
-    studio *t = user;
-    seat *s = &t->seats[thread];
-    request r;
+    jobs *t = user;
+    sv_request r;
+    sv_drawn drawn;
     char path[4096], *owned = NULL;
-    double seconds;
     sv_status st = read_request(t, root, &r, &owned, err);
     if (st == SV_OK) st = place(t, root, number, path, sizeof path, err);
-    if (st == SV_OK) st = draw(t, s, &r, path, &seconds, err);
+    if (st == SV_OK) st = sv_studio_draw(t->studio, thread, &r, path, &drawn, err);
     if (st == SV_OK) {
         sv_line_put_str(doc, root, "file", path);
-        sv_line_put_real(doc, root, "latents_sum", s->picture.latents_sum);
-        sv_line_put_real(doc, root, "seconds", seconds);
+        sv_line_put_real(doc, root, "latents_sum", drawn.latents_sum);
+        sv_line_put_real(doc, root, "seconds", drawn.seconds);
     }
     free(owned);
     return st;
@@ -272,31 +204,29 @@ static sv_status draw_line(void *user, unsigned thread, size_t number, yyjson_mu
 
 /* ---- the command ---- */
 
-static sv_status run_jobs(const sv_args *args, studio *t, unsigned workers, sv_error *err) {
+static sv_status run_jobs(const sv_args *args, jobs *t, unsigned workers, sv_error *err) {
     FILE *in;
     t->dir = sv_arg(args, "output");
     if (mkdir(t->dir, 0777) != 0 && errno != EEXIST) return fail(err, SV_E_IO, t->dir, strerror(errno));
     sv_status st = sv_input_open(sv_arg(args, "jobs"), &in, err);
     if (st != SV_OK) return st;
-    sv_cli_catch_signals();
     st = sv_jobs_run(in, workers, draw_line, t, err);
     sv_input_close(in);
     return st;
 }
 
-static sv_status run_one(const sv_args *args, studio *t, sv_error *err) {
+static sv_status run_one(const sv_args *args, jobs *t, sv_error *err) {
     const char *file = sv_arg(args, "output");
-    double seconds;
-    sv_cli_catch_signals();
-    sv_status st = draw(t, &t->seats[0], &t->defaults, file, &seconds, err);
+    sv_drawn drawn;
+    sv_status st = sv_studio_draw(t->studio, 0, &t->defaults, file, &drawn, err);
     if (st != SV_OK || !sv_arg_on(args, "json")) return st;
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     if (!doc) return fail(err, SV_E_MEMORY, "result", "out of memory");
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, root);
     sv_line_put_str(doc, root, "file", file);
-    sv_line_put_real(doc, root, "latents_sum", t->seats[0].picture.latents_sum);
-    sv_line_put_real(doc, root, "seconds", seconds);
+    sv_line_put_real(doc, root, "latents_sum", drawn.latents_sum);
+    sv_line_put_real(doc, root, "seconds", drawn.seconds);
     char *text = yyjson_mut_write(doc, YYJSON_WRITE_INF_AND_NAN_AS_NULL, NULL);
     yyjson_mut_doc_free(doc);
     if (!text) return fail(err, SV_E_MEMORY, "result", "out of memory");
@@ -306,48 +236,47 @@ static sv_status run_one(const sv_args *args, studio *t, sv_error *err) {
 }
 
 /* The flags over the model family's defaults. */
-static sv_status read_flags(const sv_args *args, const sv_pipeline *p, request *r, sv_error *err) {
+static sv_status read_flags(const sv_args *args, const sv_studio *s, sv_request *r, sv_error *err) {
     int64_t steps;
-    sv_paint_options_init(&r->paint);
-    sv_pipeline_defaults(p, &r->paint.steps, &r->paint.guidance);
-    sv_pipeline_default_size(p, &r->paint.width, &r->paint.height);
+    sv_studio_defaults(s, r);
     steps = r->paint.steps;
     r->prompt = sv_arg(args, "prompt");
     r->negative = sv_arg(args, "negative");
-    r->scheduler = sv_arg(args, "scheduler");
+    r->init_image = sv_arg(args, "init-image");
+    r->refiner = sv_arg(args, "refiner");
+    r->paint.scheduler = sv_arg(args, "scheduler");
+    r->sized = sv_arg(args, "size") != NULL;
     sv_status st = sv_arg_seed(args, "seed", &r->seed, err);
     if (st == SV_OK) st = sv_arg_int(args, "steps", 1, 10000, &steps, err);
     if (st == SV_OK) st = sv_arg_real(args, "guidance", -1000, 1000, &r->paint.guidance, err);
     if (st == SV_OK) st = sv_arg_real(args, "guidance-rescale", 0, 1, &r->paint.guidance_rescale, err);
+    if (st == SV_OK) st = sv_arg_real(args, "strength", 0, 1, &r->paint.strength, err);
     if (st == SV_OK) st = sv_arg_size(args, "size", &r->paint.width, &r->paint.height, err);
     r->paint.steps = (int)steps;
     return st;
 }
 
 static sv_status run(const sv_args *args, sv_error *err) {
-    bool jobs = sv_arg(args, "jobs") != NULL;
+    bool many = sv_arg(args, "jobs") != NULL;
     if (!sv_arg(args, "model")) return fail(err, SV_E_USAGE, "--model", "is missing: the model's directory");
-    if (!jobs && !sv_arg(args, "prompt")) return fail(err, SV_E_USAGE, "--prompt", "is missing (or --jobs FILE)");
-    if (!sv_arg(args, "output")) return fail(err, SV_E_USAGE, "-o", jobs ? "is missing: the directory for the pictures" : "is missing: the picture's file");
+    if (!many && !sv_arg(args, "prompt")) return fail(err, SV_E_USAGE, "--prompt", "is missing (or --jobs FILE)");
+    if (!sv_arg(args, "output")) return fail(err, SV_E_USAGE, "-o", many ? "is missing: the directory for the pictures" : "is missing: the picture's file");
     int64_t workers = sysconf(_SC_NPROCESSORS_ONLN), threads = 1;
     sv_engine_options engine;
     sv_engine_options_init(&engine);
     sv_status st = sv_arg_int(args, "workers", 1, 256, &workers, err);
     if (st == SV_OK) st = sv_arg_int(args, "threads", 1, 1024, &threads, err);
     if (st != SV_OK) return st;
-    if (workers < 1 || !jobs) workers = 1;
+    if (workers < 1 || !many) workers = 1;
     if (workers > 256) workers = 256;
     engine.threads_per_image = (int)threads;
     if (sv_arg(args, "provider")) engine.provider = sv_arg(args, "provider");
-    sv_log log = sv_cli_log();
-    studio t = {.seats = calloc((size_t)workers, sizeof *t.seats)};
-    if (!t.seats) return fail(err, SV_E_MEMORY, "txt2img", "out of memory");
-    st = sv_pipeline_open(&t.pipeline, sv_arg(args, "model"), &engine, &log, err);
-    if (st == SV_OK) st = read_flags(args, t.pipeline, &t.defaults, err);
-    if (st == SV_OK) st = jobs ? run_jobs(args, &t, (unsigned)workers, err) : run_one(args, &t, err);
-    for (int64_t i = 0; i < workers; i++) leave_seat(&t.seats[i]);
-    free(t.seats);
-    sv_pipeline_close(&t.pipeline);
+    jobs t = {0};
+    sv_cli_catch_signals();
+    st = sv_studio_open(&t.studio, sv_arg(args, "model"), &engine, (unsigned)workers, err);
+    if (st == SV_OK) st = read_flags(args, t.studio, &t.defaults, err);
+    if (st == SV_OK) st = many ? run_jobs(args, &t, (unsigned)workers, err) : run_one(args, &t, err);
+    sv_studio_close(&t.studio);
     return st;
 }
 

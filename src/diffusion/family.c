@@ -5,6 +5,9 @@
 
 static const sv_family *const families[] = {
     &sv_family_sd,
+    &sv_family_lcm,
+    &sv_family_sdxl,
+    &sv_family_sdxl_refiner,
 };
 
 size_t sv_family_count(void) {

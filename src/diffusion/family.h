@@ -13,30 +13,41 @@ struct sv_painter;
 
 #define SV_BIT(x) (1u << (x))
 
+/* How classifier-free guidance is asked for. */
+typedef enum sv_guidance {
+    SV_GUIDANCE_TWO_TEXTS,       /* text and negative text side by side, where guidance > 1 */
+    SV_GUIDANCE_EMBEDDED         /* distilled into the denoiser, which takes the number itself */
+} sv_guidance;
+
 typedef struct sv_family {
     const char *class_name;      /* diffusers' pipeline class */
     const char *help;            /* one line */
     unsigned parts;              /* bits of sv_part that must be there unless switched off in model_index.json */
     unsigned tokenizers;         /* bits, likewise */
     const char *denoiser;        /* its folder: "unet" or "transformer" */
+    const char *sample, *output; /* the denoiser's names for latents in and prediction out */
+    const char *pooled;          /* its name for the pooled text; NULL: it takes none */
+    sv_guidance guidance_kind;
+    bool needs_source;           /* refines pictures, cannot begin with noise */
     int steps;                   /* diffusers' defaults of a call */
-    double guidance;
+    double guidance, strength;
     unsigned amend;              /* what the pipeline's class changes in its scheduler's configuration (scheduler.h) */
     /* "Stable Diffusion 1.x": the name for people, from what the configs say. */
     const char *(*name)(const sv_model_dir *m);
     /* Makes a condition of a text; text NULL: what diffusers takes for a missing prompt. */
-    sv_status (*encode)(sv_pipeline *p, const char *text, sv_condition *out, sv_error *err);
-    /* Binds the denoiser's inputs beside sample and timestep. */
+    sv_status (*encode)(sv_pipeline *p, const char *text, const sv_text_options *o, sv_condition *out, sv_error *err);
+    /* Binds the denoiser's inputs beside latents, timestep and text. NULL: none. */
     sv_status (*bind)(struct sv_painter *w, sv_error *err);
-    /* Writes one condition into `rows` rows of those inputs, from row `first` on. */
-    sv_status (*fill)(struct sv_painter *w, const sv_condition *c, size_t first, size_t rows, sv_error *err);
+    /* Writes those inputs' values for `rows` rows from `first` on, those of the negative text or of the text. NULL: none. */
+    void (*fill)(struct sv_painter *w, size_t first, size_t rows, bool negative);
 } sv_family;
 
 size_t sv_family_count(void);
 const sv_family *sv_family_at(size_t i);
 const sv_family *sv_family_find(const char *class_name);
 
-/* One file each. */
-extern const sv_family sv_family_sd;
+/* One file each, or one for near relatives. */
+extern const sv_family sv_family_sd, sv_family_lcm;
+extern const sv_family sv_family_sdxl, sv_family_sdxl_refiner;
 
 #endif

@@ -1,9 +1,8 @@
-/* family_sd.c - Stable Diffusion 1.x and 2.x: one CLIP text encoder, its last hidden state, nothing else.
+/* family_sd.c - Stable Diffusion 1.x and 2.x, and latent consistency models on them: one CLIP text encoder, its last hidden state.
  *
- * Source: diffusers, StableDiffusionPipeline. A missing negative prompt is the empty text there.
+ * Source: diffusers, StableDiffusionPipeline, StableDiffusionImg2ImgPipeline, LatentConsistencyModelPipeline. A missing negative prompt is the
+ * empty text there.
  */
-#include <string.h>
-
 #include "diffusion/pipeline.h"
 #include "diffusion/scheduler.h"
 
@@ -12,39 +11,52 @@ static const char *name(const sv_model_dir *m) {
     return sv_config_bool(&m->parts[SV_PART_DENOISER], "use_linear_projection", false) ? "Stable Diffusion 2.x" : "Stable Diffusion 1.x";
 }
 
-static sv_status encode(sv_pipeline *p, const char *text, sv_condition *out, sv_error *err) {
-    return sv_encode_text(p, 0, text ? text : "", "last_hidden_state", out, err);
+static const char *lcm_name(const sv_model_dir *m) {
+    (void)m;
+    return "Latent consistency model";
 }
 
-static sv_status bind(sv_painter *w, sv_error *err) {
-    const sv_tensor_info *t = sv_session_input(w->p->sessions[SV_PART_DENOISER], "encoder_hidden_states");
-    int64_t width;
-    SV_TRY(sv_config_int(&w->p->dir.parts[SV_PART_DENOISER], "cross_attention_dim", t && t->rank == 3 ? t->dims[2] : -1, &width, err));
-    w->text_rows = w->p->text_length[0];
-    w->text_width = width;
-    return sv_call_floats(w->denoise, "encoder_hidden_states", (int64_t[]){(int64_t)w->rows, w->text_rows, w->text_width}, 3, &w->hidden, err);
-}
-
-static sv_status fill(sv_painter *w, const sv_condition *c, size_t first, size_t rows, sv_error *err) {
-    if (c->rows != w->text_rows || c->width != w->text_width)
-        return sv_fail(err, SV_E_MODEL, w->p->dir.path, "the text encoder gives [%lld, %lld] values where the denoiser wants [%lld, %lld]", (long long)c->rows,
-                       (long long)c->width, (long long)w->text_rows, (long long)w->text_width);
-    size_t n = (size_t)(c->rows * c->width);
-    for (size_t r = first; r < first + rows; r++) memcpy(w->hidden + r * n, c->hidden, n * sizeof(float));
+static sv_status encode(sv_pipeline *p, const char *text, const sv_text_options *o, sv_condition *out, sv_error *err) {
+    sv_encoded e;
+    /* An earlier layer would have to go through the encoder's last layer norm, which exported graphs hold inside. */
+    if (o->clip_skip) return sv_fail(err, SV_E_INPUT, "clip_skip", "is not available for %s: its text encoder gives the last layer only", p->family->name(&p->dir));
+    SV_TRY(sv_encode_clip(p, 0, text ? text : "", "last_hidden_state", NULL, &e, err));
+    out->tokens = e.tokens;
+    out->cut = e.cut;
+    out->rows = e.rows;
+    out->width = e.width;
+    out->hidden = e.hidden;
     return SV_OK;
 }
 
 const sv_family sv_family_sd = {
     .class_name = "StableDiffusionPipeline",
-    .help = "Stable Diffusion 1.x and 2.x, text to image",
+    .help = "Stable Diffusion 1.x and 2.x",
     .parts = SV_BIT(SV_PART_TEXT_ENCODER) | SV_BIT(SV_PART_DENOISER) | SV_BIT(SV_PART_DECODER),
     .tokenizers = SV_BIT(0),
     .denoiser = "unet",
+    .sample = "sample",
+    .output = "out_sample",
     .steps = 50,
     .guidance = 7.5,
+    .strength = 0.8,
     .amend = SV_AMEND_STABLE_DIFFUSION,
     .name = name,
     .encode = encode,
-    .bind = bind,
-    .fill = fill,
+};
+
+const sv_family sv_family_lcm = {
+    .class_name = "LatentConsistencyModelPipeline",
+    .help = "Latent consistency models: a few steps, guidance built in",
+    .parts = SV_BIT(SV_PART_TEXT_ENCODER) | SV_BIT(SV_PART_DENOISER) | SV_BIT(SV_PART_DECODER),
+    .tokenizers = SV_BIT(0),
+    .denoiser = "unet",
+    .sample = "sample",
+    .output = "out_sample",
+    .guidance_kind = SV_GUIDANCE_EMBEDDED,
+    .steps = 4,
+    .guidance = 8.5,
+    .strength = 0.8,
+    .name = lcm_name,
+    .encode = encode,
 };

@@ -10,6 +10,7 @@ sv_status sv_model_dir_sizes(const sv_model_dir *m, sv_model_sizes *out, sv_erro
         sv_fail(err, SV_E_MODEL, m->path, "vae_decoder/config.json does not say how the decoder is built (block_out_channels)");
         return sv_hint(err, SV_E_MODEL, "copy config.json of the original model's vae folder to vae_decoder");
     }
+    if (sv_config_list_size(decoder, "latents_mean")) return sv_fail(err, SV_E_MODEL, m->path, "decoders with latents_mean and latents_std are not available");
     SV_TRY(sv_config_int(decoder, "latent_channels", 4, &channels, err));
     SV_TRY(sv_config_int(denoiser, "in_channels", channels, &in, err));
     SV_TRY(sv_config_int(denoiser, "sample_size", 64, &side, err));

@@ -53,21 +53,40 @@ static sv_status load_range(void *user, unsigned thread, size_t begin, size_t en
     return SV_OK;
 }
 
-static sv_status load_sessions(sv_pipeline *p, const sv_engine_options *o, sv_error *err) {
-    loading l = {.p = p, .options = {.provider = o->provider, .threads = o->threads_per_image}};
+static void warn_of_half(const sv_pipeline *p, sv_part part) {
+    if ((p->provider && strcmp(p->provider, "cpu") != 0) || !sv_session_has_f16(p->sessions[part])) return;
+    sv_say(&p->log, SV_LOG_WARN, "%s computes in half precision, which the cpu provider converts step by step: slower than a float32 export, and "
+           "its pictures differ from those of a GPU", p->dir.parts[part].graph);
+}
+
+static sv_status load_sessions(sv_pipeline *p, sv_error *err) {
+    loading l = {.p = p, .options = {.provider = p->provider, .threads = p->threads}};
     size_t n = 0;
     /* Sessions are built one per thread, so the slowest one, the denoiser, sets the time. It goes first. */
     static const sv_part order[SV_PARTS] = {SV_PART_DENOISER, SV_PART_TEXT_ENCODER_3, SV_PART_TEXT_ENCODER_2, SV_PART_TEXT_ENCODER, SV_PART_DECODER, SV_PART_ENCODER};
     for (int i = 0; i < SV_PARTS; i++)
         if (sv_model_dir_needs(&p->dir, order[i])) l.parts[n++] = order[i];
     SV_TRY(sv_parallel((unsigned)n, n, 1, load_range, &l, err));
-    if (o->provider && strcmp(o->provider, "cpu") != 0) return SV_OK;
-    for (size_t i = 0; i < n; i++) {
-        if (!sv_session_has_f16(p->sessions[l.parts[i]])) continue;
-        sv_say(&p->log, SV_LOG_WARN, "%s computes in half precision, which the cpu provider converts step by step: slower than a float32 export, and "
-               "its pictures differ from those of a GPU", p->dir.parts[l.parts[i]].graph);
-    }
+    for (size_t i = 0; i < n; i++) warn_of_half(p, l.parts[i]);
     return SV_OK;
+}
+
+sv_status sv_pipeline_need_encoder(sv_pipeline *p, sv_error *err) {
+    const sv_part_files *part = &p->dir.parts[SV_PART_ENCODER];
+    if (!part->graph) {
+        char command[512];
+        sv_fail(err, SV_E_MODEL, p->dir.path, "has no vae_encoder/model.onnx, which turns pictures into latents");
+        return sv_hint(err, SV_E_MODEL, "get it with `%s`", sv_model_dir_command(&p->dir, command, sizeof command));
+    }
+    pthread_mutex_lock(&p->lock);
+    sv_status st = SV_OK;
+    if (!p->sessions[SV_PART_ENCODER]) {
+        loading l = {.p = p, .options = {.provider = p->provider, .threads = p->threads}, .parts = {SV_PART_ENCODER}};
+        st = load_range(&l, 0, 0, 1, err);
+        if (st == SV_OK) warn_of_half(p, SV_PART_ENCODER);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return st;
 }
 
 static sv_status load_tokenizers(sv_pipeline *p, sv_error *err) {
@@ -99,14 +118,16 @@ sv_status sv_pipeline_open(sv_pipeline **out, const char *model_dir, const sv_en
     if (!p) return sv_fail_memory(err, model_dir, sizeof *p);
     pthread_mutex_init(&p->lock, NULL);
     if (log) p->log = *log;
-    sv_status st = sv_model_dir_read(&p->dir, model_dir, err);
+    p->threads = o->threads_per_image;
+    p->provider = sv_strdup(o->provider ? o->provider : "cpu");
+    sv_status st = p->provider ? sv_model_dir_read(&p->dir, model_dir, err) : sv_fail_memory(err, model_dir, 0);
     if (st == SV_OK) st = sv_model_dir_check(&p->dir, err);
     if (st == SV_OK) {
         p->family = p->dir.family;
         st = sv_model_dir_sizes(&p->dir, &p->sizes, err);
     }
     if (st == SV_OK) st = load_tokenizers(p, err);
-    if (st == SV_OK) st = load_sessions(p, o, err);
+    if (st == SV_OK) st = load_sessions(p, err);
     if (st != SV_OK) {
         sv_pipeline_close(&p);
         return st;
@@ -122,6 +143,7 @@ void sv_pipeline_close(sv_pipeline **pipeline) {
     for (int i = 0; i < SV_MAX_TOKENIZERS; i++) sv_tokenizer_close(&p->tokenizers[i]);
     sv_model_dir_free(&p->dir);
     pthread_mutex_destroy(&p->lock);
+    free(p->provider);
     free(p);
     *pipeline = NULL;
 }

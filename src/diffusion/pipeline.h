@@ -14,18 +14,24 @@ struct sv_pipeline {
     sv_session *sessions[SV_PARTS];
     sv_tokenizer *tokenizers[SV_MAX_TOKENIZERS];
     int text_length[SV_MAX_TOKENIZERS];       /* ids in a row of that encoder */
+    char *provider;
+    int threads;
     sv_log log;
-
     sv_model_sizes sizes;
 
-    pthread_mutex_t lock;        /* guards hash */
+    pthread_mutex_t lock;        /* guards hash, and the loading of the encoder, which few need */
     char hash[65];
 };
+
+/* Loads the encoder that turns pictures into latents, at the first call. SV_E_MODEL: the model has none. */
+sv_status sv_pipeline_need_encoder(sv_pipeline *p, sv_error *err);
 
 struct sv_condition {
     size_t tokens, cut;
     int64_t rows, width;
     float *hidden;               /* [rows, width]: the denoiser's encoder_hidden_states */
+    int64_t pooled_width;
+    float *pooled;               /* [pooled_width]; NULL: the family has none */
 };
 
 /* A painter's buffers have `rows` rows: batch, or 2 * batch under classifier-free guidance (first the negative text's, as diffusers). */
@@ -39,21 +45,50 @@ struct sv_painter {
 
     sv_scheduler *scheduler;
     sv_sampler *sampler;
+    size_t begin, end;           /* the sampler's steps that are run */
     sv_generator *generators;    /* [batch] */
     float *latents;              /* [batch, c, h, w] */
-    float *predicted;            /* [batch, c, h, w]: the denoiser's output after guidance */
+    float *predicted;            /* [batch, c, h, w]: the denoiser's output after guidance; noise before the loop */
 
-    sv_call *denoise, *decode;
+    sv_call *denoise;            /* bound at the first run, when the text's shape is known, and again if that changes */
     float *sample;               /* [rows, c, h, w] */
     double *timestep;
     const float *output;         /* [rows, c, h, w] */
+    int64_t text_rows, text_width, pooled_width;
     float *hidden;               /* [rows, text rows, text width] */
-    int64_t text_rows, text_width;
+    float *pooled;               /* [rows, pooled width]; NULL: the denoiser takes none */
+    float *time_ids;             /* SDXL: [rows, 5 or 6] */
+    int64_t time_id_count;
+
+    sv_call *decode;
     float *code;                 /* [1, c, h, w]: the decoder's input */
     const float *picture;        /* [1, 3, height, width] */
+
+    sv_call *encode;             /* painters that begin with a picture */
+    float *scene;                /* [1, 3, height, width] in -1..1 */
+    const float *moments;        /* [1, 2c, h, w]: mean and log variance */
 };
 
-/* Tokenises text for encoder i and runs it: `hidden_name` [1, length, width] into out->hidden (malloc). Adds to out->tokens and out->cut. */
-sv_status sv_encode_text(sv_pipeline *p, int i, const char *text, const char *hidden_name, sv_condition *out, sv_error *err);
+/* ---- encoding (condition.c) ---- */
+
+typedef struct sv_encoded {
+    int64_t rows, width, pooled_width;
+    float *hidden, *pooled;      /* malloc */
+    size_t tokens, cut;
+} sv_encoded;
+void sv_encoded_free(sv_encoded *e);
+
+/* Tokenises text for CLIP encoder i and runs it: output `hidden` [1, rows, width] and, unless NULL, `pooled` [1, pooled_width]. */
+sv_status sv_encode_clip(sv_pipeline *p, int i, const char *text, const char *hidden, const char *pooled, sv_encoded *out, sv_error *err);
+/* Name of the hidden state `back` layers before the last one, into buf ("hidden_states.11"). SV_E_MODEL: the graph does not give it. */
+sv_status sv_hidden_state_name(const sv_pipeline *p, int i, int back, char *buf, size_t size, sv_error *err);
+
+/* ---- what latents begin as (painter_start.c) ---- */
+
+/* Steps that are run, from strength, denoising_start and denoising_end. */
+sv_status sv_painter_range(sv_painter *w, sv_error *err);
+sv_status sv_painter_bind_encoder(sv_painter *w, sv_error *err);
+/* Seeds the generators and fills in the latents. */
+sv_status sv_painter_start(sv_painter *w, const sv_paint_source *source, const uint64_t *seeds, size_t n, sv_error *err);
 
 #endif

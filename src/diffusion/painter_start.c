@@ -1,0 +1,119 @@
+/* painter_start.c - which steps are run, and what the latents are before the first: noise, an encoded picture, or another model's latents.
+ *
+ * Source: diffusers, StableDiffusionXLPipeline, StableDiffusionXLImg2ImgPipeline (get_timesteps, prepare_latents), StableDiffusionImg2ImgPipeline.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "diffusion/pipeline.h"
+#include "diffusion/scheduler.h"
+
+/* A part of the schedule as a timestep, rounded as Python's round(). */
+static double cut_off(const sv_painter *w, double part) {
+    double levels = (double)w->scheduler->config.num_train_timesteps;
+    return rint(levels - part * levels);
+}
+
+/* Model calls that belong to one step: Heun makes two. */
+static size_t calls_per_step(const sv_painter *w) {
+    return strcmp(sv_scheduler_class(w->scheduler), "HeunDiscreteScheduler") == 0 ? 2 : 1;
+}
+
+static sv_status check_part(const char *name, double v, sv_error *err) {
+    return isnan(v) || (v >= 0 && v <= 1) ? SV_OK : sv_fail(err, SV_E_USAGE, name, "%g is not in 0..1", v);
+}
+
+sv_status sv_painter_range(sv_painter *w, sv_error *err) {
+    const double *t = sv_sampler_timesteps(w->sampler);
+    const sv_paint_options *o = &w->o;
+    size_t length = sv_sampler_length(w->sampler);
+    /* diffusers passes over 0 and 1, which cut nothing off. */
+    bool starts_late = o->denoising_start > 0 && o->denoising_start < 1, ends_early = o->denoising_end > 0 && o->denoising_end < 1;
+    SV_TRY(check_part("denoising_start", o->denoising_start, err));
+    SV_TRY(check_part("denoising_end", o->denoising_end, err));
+    SV_TRY(check_part("strength", o->strength, err));
+    if (starts_late && ends_early && o->denoising_start >= o->denoising_end)
+        return sv_fail(err, SV_E_USAGE, "denoising_start", "%g does not come before denoising_end, %g", o->denoising_start, o->denoising_end);
+    w->begin = 0;
+    w->end = length;
+    if (starts_late) {
+        double limit = cut_off(w, o->denoising_start);
+        size_t n = 0;
+        for (size_t i = 0; i < length; i++) n += t[i] < limit;
+        if (calls_per_step(w) == 2 && n % 2 == 0) n++;      /* not in the middle of a step */
+        w->begin = n < length ? length - n : 0;
+    } else if (o->from == SV_FROM_IMAGE) {
+        double run = trunc(o->steps * (isnan(o->strength) ? w->p->family->strength : o->strength));
+        size_t n = run < o->steps ? (size_t)run : (size_t)o->steps;
+        w->begin = ((size_t)o->steps - n) * calls_per_step(w);
+    }
+    if (ends_early) {
+        double limit = cut_off(w, o->denoising_end);
+        size_t n = 0;
+        for (size_t i = w->begin; i < length; i++) n += t[i] >= limit;
+        w->end = w->begin + n;
+    }
+    if (w->begin >= w->end)
+        return sv_fail(err, SV_E_USAGE, "steps", "none of %d is left to run (strength, denoising_start, denoising_end)", o->steps);
+    return SV_OK;
+}
+
+sv_status sv_painter_bind_encoder(sv_painter *w, sv_error *err) {
+    sv_pipeline *p = w->p;
+    SV_TRY(sv_pipeline_need_encoder(p, err));
+    SV_TRY(sv_call_open(&w->encode, p->sessions[SV_PART_ENCODER], err));
+    SV_TRY(sv_call_floats(w->encode, "sample", (int64_t[]){1, 3, w->o.height, w->o.width}, 4, &w->scene, err));
+    return sv_call_output(w->encode, "latent_parameters", (int64_t[]){1, 2 * p->sizes.channels, w->h, w->w}, 4, &w->moments, err);
+}
+
+/* Runs the encoder on a picture, once for all rows. */
+static sv_status encode_picture(sv_painter *w, const sv_image *image, sv_error *err) {
+    sv_image rgb = {0};
+    const sv_image *in = image;
+    if (image->width != w->o.width || image->height != w->o.height)
+        return sv_fail(err, SV_E_INTERNAL, "painter", "a picture of %dx%d given to a painter of %dx%d", image->width, image->height, w->o.width, w->o.height);
+    if (image->mode != SV_MODE_RGB) {
+        SV_TRY(sv_image_convert(image, SV_MODE_RGB, &rgb, err));
+        in = &rgb;
+    }
+    size_t plane = (size_t)in->width * (size_t)in->height;
+    for (size_t i = 0; i < plane; i++)
+        for (size_t c = 0; c < 3; c++) w->scene[c * plane + i] = 2.0f * ((float)in->data[i * 3 + c] / 255.0f) - 1.0f;
+    sv_image_free(&rgb);
+    return sv_call_run(w->encode, err);
+}
+
+/* A draw from the encoder's normal distribution: mean + std z, scaled as the denoiser knows latents. */
+static void draw_code(sv_painter *w, size_t b, float *x) {
+    const float *mean = w->moments, *log_variance = w->moments + w->values;
+    sv_randn(&w->generators[b], x, w->values);
+    for (size_t i = 0; i < w->values; i++) {
+        float v = log_variance[i] < -30.0f ? -30.0f : log_variance[i] > 20.0f ? 20.0f : log_variance[i];
+        x[i] = w->p->sizes.scaling * (mean[i] + expf(0.5f * v) * x[i] - w->p->sizes.shift);
+    }
+}
+
+sv_status sv_painter_start(sv_painter *w, const sv_paint_source *source, const uint64_t *seeds, size_t n, sv_error *err) {
+    float sigma = sv_sampler_init_noise_sigma(w->sampler);
+    bool noisy = w->o.from == SV_FROM_IMAGE && !(w->o.denoising_start > 0 && w->o.denoising_start < 1);
+    if (w->o.from != SV_FROM_NOISE && !(w->o.from == SV_FROM_IMAGE ? (const void *)source->image : (const void *)source->latents))
+        return sv_fail(err, SV_E_INTERNAL, "painter", "nothing to begin with");
+    if (w->o.from == SV_FROM_IMAGE) SV_TRY(encode_picture(w, source->image, err));
+    for (size_t b = 0; b < w->batch; b++) {
+        /* Rows that nobody asked for draw the first picture again: the call keeps its shape, and so every row its bits. */
+        size_t as = b < n ? b : 0;
+        float *x = w->latents + b * w->values;
+        sv_generator_seed(&w->generators[b], seeds[as]);
+        if (w->o.from == SV_FROM_NOISE) {
+            sv_randn(&w->generators[b], x, w->values);
+            for (size_t i = 0; i < w->values; i++) x[i] *= sigma;
+        } else if (w->o.from == SV_FROM_LATENTS) {
+            memcpy(x, source->latents + as * w->values, w->values * sizeof(float));
+        } else {
+            draw_code(w, b, x);
+            if (noisy) sv_randn(&w->generators[b], w->predicted + b * w->values, w->values);
+        }
+    }
+    if (noisy) sv_sampler_add_noise(w->sampler, w->begin, w->latents, w->predicted, w->latents);
+    return SV_OK;
+}
