@@ -95,7 +95,7 @@ static const sv_flag flags[] = {
 const sv_command sv_cmd_ssim_score = {
     .name = "ssim-score",
     .group = "Images",
-    .usage = "[--base 768] [--low 336] [--pillow 13|11] IMAGE...",
+    .usage = "[--base 768] [--low 336] [--pillow 13|11] [IMAGE...]",
     .summary = "SynthVLM's SSIMScore: what survives a detour through a low resolution",
     .about = "The image is resized to base x base, from there to low x low and back (bilinear), and both are compared in grey by SSIM. One JSON line\n"
              "per image, in the order given: {\"image\", \"ssim_score\"}; an image that cannot be read has \"error\" instead, the others go on, and the\n"
