@@ -25,6 +25,9 @@ program:
 
 demo: program
 	@$(BUILD)/synthvlm run recipes/demo.yaml -o demo-run
+	@echo
+	@echo 'Your own captions: synthvlm help recipe > my.yaml; set captions.sources, generate.model and score.clip.model; synthvlm run my.yaml'
+	@echo 'A real model:      optimum-cli export onnx --model stable-diffusion-v1-5/stable-diffusion-v1-5 sd15; synthvlm describe sd15  (docs/MODELS.md)'
 
 test:
 	@tools/setup.sh test

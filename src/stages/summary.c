@@ -111,7 +111,7 @@ static void text_funnel(const summary *s, sv_buf *b) {
     line(b, "kept", f->kept, "");
     sv_buf_printf(b, f->judged > f->kept ? "past the process list; %lld rejected by\n" : "past the process list\n", (long long)(f->judged - f->kept));
     add_reasons(b, &s->rules);
-    line(b, "sampled", f->sampled, "captions to draw\n");
+    line(b, "sampled", f->sampled, "of these, to be drawn\n");
     line(b, "drawn", f->drawn, "pictures");
     if (s->rate.seconds > 0) sv_buf_printf(b, ", %.1f images/s", (double)s->rate.count / s->rate.seconds);
     sv_buf_puts(b, f->failed > 0 ? "; failed:\n" : "\n");
@@ -121,7 +121,7 @@ static void text_funnel(const summary *s, sv_buf *b) {
     line(b, "eligible", f->eligible, "");
     sv_buf_printf(b, "pictures of %lld captions\n", (long long)f->eligible_captions);
     line(b, "selected", f->picked, "pairs");
-    if (isfinite(s->cutoff)) sv_buf_printf(b, ", by %s, the last at %.4f", s->by, s->cutoff);
+    if (isfinite(s->cutoff)) sv_buf_printf(b, ", by %s score, cut off at %.4f", s->by, s->cutoff);
     sv_buf_putc(b, '\n');
 }
 
@@ -131,13 +131,26 @@ static void text_means(const summary *s, sv_buf *b) {
     for (size_t i = 0; i < s->mean_count; i++) sv_buf_printf(b, "  %-14s %8.4f   %8.4f\n", s->means[i].name, s->means[i].before, s->means[i].after);
 }
 
+static void place(sv_buf *b, const char *label, const char *dir, const char *path, const char *remark) {
+    sv_buf full = {0};
+    sv_buf_printf(&full, "%s/%s", dir, path);
+    sv_buf_printf(b, "  %-10s %-34s %s\n", label, full.data ? full.data : path, remark);
+    sv_buf_free(&full);
+}
+
 static void text_places(const summary *s, sv_buf *b) {
+    char remark[256];
     sv_buf_puts(b, "\n");
-    for (size_t i = 0; i < s->export_count; i++)
-        sv_buf_printf(b, "  %-11s %s/%s   %lld pairs, %.1f MB, verified\n", i ? "" : "datasets", s->dir, s->exports[i].path, (long long)s->exports[i].pairs,
-                      (double)s->exports[i].bytes / 1e6);
-    if (s->has_sheet) sv_buf_printf(b, "  %-11s %s/sheet.png\n", "sheet", s->dir);
-    sv_buf_printf(b, "  %-11s %s/ledger.sqlite   synthvlm show %s ID tells why\n", "ledger", s->dir, s->dir);
+    for (size_t i = 0; i < s->export_count; i++) {
+        const export_line *e = &s->exports[i];
+        double size = (double)e->bytes;
+        const char *unit = size < 1e6 ? "KB" : size < 1e9 ? "MB" : "GB";
+        snprintf(remark, sizeof remark, "%lld pairs, %.1f %s", (long long)e->pairs, size / (size < 1e6 ? 1e3 : size < 1e9 ? 1e6 : 1e9), unit);
+        place(b, i ? "" : "datasets", s->dir, e->path, remark);
+    }
+    if (s->has_sheet) place(b, "sheet", s->dir, "sheet.png", "candidates of six captions side by side");
+    snprintf(remark, sizeof remark, "why a pair was dropped: synthvlm show %.150s ID", s->dir);
+    place(b, "ledger", s->dir, "ledger.sqlite", remark);
 }
 
 /* ---- JSON ---- */
