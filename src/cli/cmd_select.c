@@ -1,7 +1,6 @@
 /* cmd_select.c - synthvlm select DIR */
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "run_args.h"
 #include "status_text.h"
@@ -27,32 +26,30 @@ static void print_json(const sv_select_report *r) {
     printf("},\"new\":%s}\n", r->idle ? "false" : "true");
 }
 
-static sv_status print_text(const char *dir, const sv_select_report *r, sv_error *err) {
-    char *answer = NULL;
-    sv_status st = sv_run_status(dir, &answer, err);
-    if (st != SV_OK) return st;
-    yyjson_doc *doc = yyjson_read(answer, strlen(answer), YYJSON_READ_ALLOW_INF_AND_NAN);
+static void print_text(const char *dir, const sv_select_report *r) {
+    char a[32], b[32], c[32];
     printf("%s: %s\n", dir, r->idle ? "the same selection as before" : "selected");
-    if (doc) sv_cli_status_text(stdout, yyjson_doc_get_root(doc), SV_SHOW_SELECTION);
-    yyjson_doc_free(doc);
-    free(answer);
-    return SV_OK;
+    printf("%-12s %12s   of %s eligible images of %s captions, by %s", "picked", sv_cli_count(r->picked, a), sv_cli_count(r->eligible, b),
+           sv_cli_count(r->captions, c), r->by);
+    if (isfinite(r->cutoff)) printf(" down to %.4f", r->cutoff);
+    putchar('\n');
+    if (r->mean_count) printf("%-12s %12s   %-10s %9s %9s\n", "", "", "mean of", "eligible", "picked");
+    for (size_t i = 0; i < r->mean_count; i++) printf("%-12s %12s   %-10s %9.4f %9.4f\n", "", "", r->means[i].name, r->means[i].before, r->means[i].after);
 }
 
 static sv_status run(const sv_args *args, sv_error *err) {
     sv_run_args a;
     sv_select_report report = {0};
-    sv_error ignored;            /* the selection's own outcome is what counts */
-    sv_status st = sv_run_args_read(args, &a, err), shown = SV_OK;
+    sv_status st = sv_run_args_read(args, &a, err);
     if (st == SV_OK) st = sv_stage_select(a.dir, a.recipe, &a.options, &report, err);
     sv_cli_progress_end();
     bool done = st == SV_OK || st == SV_SHORT;
     if (done && sv_arg_on(args, "json"))
         print_json(&report);
     else if (done)
-        shown = print_text(a.dir, &report, st == SV_OK ? err : &ignored);
+        print_text(a.dir, &report);
     sv_run_args_free(&a);
-    return st == SV_OK ? shown : st;
+    return st;
 }
 
 const sv_command sv_cmd_select = {

@@ -1,5 +1,7 @@
 /* cursors.c - ordered walks over the narrow tables. Choosing the best of ten million candidates, and finding those without a score, are merges
  * of such walks: each touches every row of a compact b-tree once, in order, where a join would seek ten million times. */
+#include <math.h>
+
 #include "ledger/internal.h"
 
 /* Not from the cache: several cursors of one kind are open at a time. */
@@ -40,7 +42,8 @@ sv_status sv_cursor_next(sv_ledger *l, sv_cursor *c, sv_error *err) {
     if (rc == SQLITE_ROW) {
         c->number = sqlite3_column_int64(c->stmt, 0);
         c->k = sqlite3_column_int(c->stmt, 1);
-        c->value = sv_column_real(c->stmt, 2);
+        c->value = sqlite3_column_double(c->stmt, 2);
+        if (c->value == 0 && sqlite3_column_type(c->stmt, 2) == SQLITE_NULL) c->value = NAN;   /* NULL reads as 0; asking for the type each time costs */
         return SV_OK;
     }
     return rc == SQLITE_DONE ? SV_OK : sv_sql_fail(l, rc, err);

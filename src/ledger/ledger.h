@@ -222,8 +222,9 @@ sv_status sv_ledger_forget_candidate(sv_ledger *l, int64_t generate, int64_t num
 
 /* ---- selections (selections.c) ---- */
 
-/* What select reads: one eligible-looking candidate with the values of the score setups asked for, in the order asked; NaN if the row says not
- * finite. Candidates without a row under any of them are left out and counted in *unscored. Streams in (number, k) order; no memory grows. */
+/* What select reads: one candidate of a sampled caption with the values of the score setups asked for, in the order asked; NaN if the row says not
+ * finite. Good candidates without a row under any of them are left out and counted in *unscored. Streams in (number, k) order; no memory grows.
+ * n 0: every good candidate, values NULL. */
 typedef sv_status (*sv_scored_fn)(void *user, int64_t number, int k, const double *values, sv_error *err);
 sv_status sv_ledger_each_scored(sv_ledger *l, sv_scope scope, int64_t generate, const int64_t *scores, size_t n, sv_scored_fn fn, void *user,
                                 int64_t *unscored, sv_error *err);

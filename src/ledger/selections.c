@@ -5,37 +5,58 @@
 
 #include "ledger/internal.h"
 
+/* Good candidates of sampled captions, without scores: what chance selects from where nothing has been scored. */
+static sv_status each_good(sv_ledger *l, sv_scope scope, int64_t generate, sv_scored_fn fn, void *user, sv_error *err) {
+    sv_cursor drawn = {.end = true}, sample = {.end = true};
+    sv_status st = sv_cursor_candidates(l, &drawn, generate, 0, -1, err);
+    if (st == SV_OK) st = sv_cursor_sample(l, &sample, scope.sample, 0, err);
+    while (st == SV_OK && !drawn.end) {
+        st = sv_cursor_seek(l, &sample, drawn.number, 0, err);
+        if (st == SV_OK && sv_cursor_at(&sample, drawn.number, 0)) st = fn(user, drawn.number, drawn.k, NULL, err);
+        if (st == SV_OK) st = sv_cursor_next(l, &drawn, err);
+    }
+    sv_cursor_close(&sample);
+    sv_cursor_close(&drawn);
+    return st;
+}
+
+/* The walk over the first scorer's rows leads; a row says that the candidate is a good one, so candidates themselves are not read. */
+static sv_status walk_scored(sv_ledger *l, sv_scope scope, int64_t generate, const int64_t *scores, size_t n, sv_scored_fn fn, void *user, int64_t *complete,
+                             sv_error *err) {
+    double values[SV_MAX_SCORERS];
+    sv_cursor sample = {.end = true}, at[SV_MAX_SCORERS] = {0};
+    sv_status st = sv_cursor_sample(l, &sample, scope.sample, 0, err);
+    for (size_t i = 0; st == SV_OK && i < n; i++) st = sv_cursor_scores(l, &at[i], scores[i], generate, 0, -1, err);
+    while (st == SV_OK && !at[0].end) {
+        int64_t number = at[0].number;
+        int k = at[0].k;
+        bool all = true;
+        values[0] = at[0].value;
+        for (size_t i = 1; st == SV_OK && i < n; i++) {
+            st = sv_cursor_seek(l, &at[i], number, k, err);
+            all = all && sv_cursor_at(&at[i], number, k);
+            values[i] = at[i].value;
+        }
+        *complete += all;
+        if (st == SV_OK && all) st = sv_cursor_seek(l, &sample, number, 0, err);
+        if (st == SV_OK && all && sv_cursor_at(&sample, number, 0)) st = fn(user, number, k, values, err);
+        if (st == SV_OK) st = sv_cursor_next(l, &at[0], err);
+    }
+    for (size_t i = 0; i < n; i++) sv_cursor_close(&at[i]);
+    sv_cursor_close(&sample);
+    return st;
+}
+
 sv_status sv_ledger_each_scored(sv_ledger *l, sv_scope scope, int64_t generate, const int64_t *scores, size_t n, sv_scored_fn fn, void *user,
                                 int64_t *unscored, sv_error *err) {
     if (n > SV_MAX_SCORERS) return sv_fail(err, SV_E_INTERNAL, l->path, "%zu scorers asked for", n);
     *unscored = 0;
-    double values[SV_MAX_SCORERS];
-    sv_cursor drawn = {.end = true}, sample = {.end = true}, at[SV_MAX_SCORERS] = {0};
-    sv_status st = sv_cursor_candidates(l, &drawn, generate, 0, -1, err);
-    if (st == SV_OK) st = sv_cursor_sample(l, &sample, scope.sample, 0, err);
-    for (size_t i = 0; st == SV_OK && i < n; i++) st = sv_cursor_scores(l, &at[i], scores[i], generate, 0, -1, err);
-    while (st == SV_OK && !drawn.end) {
-        st = sv_cursor_seek(l, &sample, drawn.number, 0, err);
-        bool sampled = st == SV_OK && sv_cursor_at(&sample, drawn.number, 0), complete = true;
-        for (size_t i = 0; st == SV_OK && sampled && i < n; i++) {
-            st = sv_cursor_seek(l, &at[i], drawn.number, drawn.k, err);
-            if (st == SV_OK && sv_cursor_at(&at[i], drawn.number, drawn.k))
-                values[i] = at[i].value;
-            else
-                complete = false;
-        }
-        if (st == SV_OK && sampled) {
-            if (complete)
-                st = fn(user, drawn.number, drawn.k, values, err);
-            else
-                ++*unscored;
-        }
-        if (st == SV_OK) st = sv_cursor_next(l, &drawn, err);
-    }
-    for (size_t i = 0; i < n; i++) sv_cursor_close(&at[i]);
-    sv_cursor_close(&sample);
-    sv_cursor_close(&drawn);
-    return st;
+    if (!n) return each_good(l, scope, generate, fn, user, err);
+    int64_t complete = 0, good = 0;
+    SV_TRY(walk_scored(l, scope, generate, scores, n, fn, user, &complete, err));
+    SV_TRY(sv_sql_int(l, &good, err, "SELECT count(*) FROM candidates WHERE setup = ?1 AND outcome = 'ok'", "i", generate));
+    /* Usually every good candidate has its scores, which two counts tell; only otherwise those of sampled captions are counted one by one. */
+    return good == complete ? SV_OK : sv_ledger_score_count(l, scope, generate, scores, n, unscored, err);
 }
 
 sv_status sv_ledger_scores_of(sv_ledger *l, int64_t generate, const int64_t *scores, size_t n, int64_t number, int k, double *values, sv_error *err) {
