@@ -1,6 +1,8 @@
 /* cmd_ssim_score.c - synthvlm ssim-score: SynthVLM's SSIMScore of many images. */
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "args.h"
 #include "synthvlm/image.h"
@@ -27,9 +29,11 @@ static sv_status score(void *user, unsigned thread, yyjson_mut_doc *doc, yyjson_
     return st;
 }
 
-/* The names on the command line as the lines that would have said so on stdin. */
-static sv_status lines_of_names(const sv_args *args, char **text, size_t *size, sv_error *err) {
-    FILE *f = open_memstream(text, size);
+/* The names on the command line as the lines that would have said so on stdin: a file in memory, at its beginning. */
+static sv_status lines_of_names(const sv_args *args, FILE **in, sv_error *err) {
+    int fd = memfd_create("images", MFD_CLOEXEC);
+    FILE *f = fd >= 0 ? fdopen(fd, "w+") : NULL;
+    if (!f && fd >= 0) close(fd);
     bool ok = f != NULL;
     for (size_t i = 0; ok && i < sv_arg_count(args); i++) {
         yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
@@ -41,8 +45,12 @@ static sv_status lines_of_names(const sv_args *args, char **text, size_t *size, 
         free(line);
         yyjson_mut_doc_free(doc);
     }
-    if (f && fclose(f) != 0) ok = false;
-    if (ok) return SV_OK;
+    if (ok) ok = fflush(f) == 0 && lseek(fd, 0, SEEK_SET) == 0;
+    if (ok) {
+        *in = f;
+        return SV_OK;
+    }
+    if (f) fclose(f);
     *err = (sv_error){.status = SV_E_MEMORY, .what = "ssim-score", .why = "out of memory"};
     return SV_E_MEMORY;
 }
@@ -63,19 +71,10 @@ static sv_status run(const sv_args *args, sv_error *err) {
     s->base = (int)base;
     s->low = (int)low;
     s->order = (int)order;
-    char *text = NULL;
-    size_t size = 0;
     FILE *in = stdin;
-    if (sv_arg_count(args)) {
-        st = lines_of_names(args, &text, &size, err);
-        if (st == SV_OK && !(in = fmemopen(text, size, "r"))) {
-            *err = (sv_error){.status = SV_E_MEMORY, .what = "ssim-score", .why = "out of memory"};
-            st = SV_E_MEMORY;
-        }
-    }
+    if (sv_arg_count(args)) st = lines_of_names(args, &in, err);
     if (st == SV_OK) st = sv_lines_run(in, (unsigned)threads, score, s, err);
-    if (in && in != stdin) fclose(in);
-    free(text);
+    if (in != stdin) fclose(in);
     for (size_t i = 0; i < MAX_THREADS; i++) {
         sv_image_free(&s->thread[i].im);
         sv_ssim_work_free(&s->thread[i].work);
@@ -97,10 +96,11 @@ const sv_command sv_cmd_ssim_score = {
     .group = "Images",
     .usage = "[--base 768] [--low 336] [--pillow 13|11] [IMAGE...]",
     .summary = "SynthVLM's SSIMScore: what survives a detour through a low resolution",
-    .about = "The image is resized to base x base, from there to low x low and back (bilinear), and both are compared in grey by SSIM. One JSON line\n"
-             "per image, in the order given: {\"image\", \"ssim_score\"}; an image that cannot be read has \"error\" instead, the others go on, and the\n"
-             "exit code is 1. Without IMAGE the lines are read from stdin: {\"image\": \"a.png\"}, further fields are kept.\n\n"
-             "Example: synthvlm ssim-score --base 128 --low 56 images/*.jpg",
+    .about =
+        "The image is resized to base x base, from there to low x low and back (bilinear), and both are compared in grey by SSIM. One JSON line\n"
+        "per image, in the order given: {\"image\", \"ssim_score\"}; an image that cannot be read has \"error\" instead, the others go on, and the\n"
+        "exit code is 1. Without IMAGE the lines are read from stdin: {\"image\": \"a.png\"}, further fields are kept.\n\n"
+        "Example: synthvlm ssim-score --base 128 --low 56 images/*.jpg",
     .flags = flags,
     .max_args = -1,
     .run = run,
