@@ -29,7 +29,8 @@ static sv_status write_raw(const sv_image *im, const char *path, sv_error *err) 
 }
 
 static sv_status run(const sv_args *args, sv_error *err) {
-    const char *in_path = sv_arg_at(args, 0), *out_path = sv_arg_at(args, 1), *convert = sv_arg(args, "convert"), *filter_name = sv_arg(args, "filter");
+    const char *in_path = sv_arg_at(args, 0), *out_path = sv_arg_at(args, 1), *convert = sv_arg(args, "convert"),
+               *filter_name = sv_arg(args, "filter");
     sv_filter filter = SV_FILTER_BICUBIC;
     int width = 0, height = 0;
     int64_t order = 13;
@@ -43,7 +44,8 @@ static sv_status run(const sv_args *args, sv_error *err) {
     if (convert) {
         if (!strcmp(convert, "L")) mode = SV_MODE_L;
         else if (!strcmp(convert, "RGBA")) mode = SV_MODE_RGBA;
-        else if (strcmp(convert, "RGB") != 0) return sv_cli_usage(err, sv_arg_command(args), "--convert", "must be RGB, L or RGBA, not '%s'", convert);
+        else if (strcmp(convert, "RGB") != 0)
+            return sv_cli_usage(err, sv_arg_command(args), "--convert", "must be RGB, L or RGBA, not '%s'", convert);
     }
     bool raw = !strcmp(out_path, "-") || ends(out_path, ".raw");
     sv_format format;
@@ -77,9 +79,9 @@ const sv_command sv_cmd_resize = {
     .group = "Images",
     .usage = "IN OUT --size WxH [--filter bicubic|bilinear|lanczos|box] [--convert RGB|L] [--pillow 13|11]",
     .summary = "resize one image to exactly the pixels that Pillow gives",
-    .about = "Reads PNG, JPEG or WebP. The name of OUT chooses the format: .png holds the pixels exactly and in their mode (P stays P, LA stays LA);\n"
-             ".jpg and .webp lose something; .raw, or - for stdout, is the bytes of the pixels without a header. Images of mode 1 and P are always\n"
-             "resized with nearest, as Pillow does; LA and RGBA are weighted by alpha.\n\n"
+    .about = "Reads PNG, JPEG or WebP. The name of OUT chooses the format: .png holds the pixels exactly and in their mode (P stays P, LA stays\n"
+             "LA); .jpg and .webp lose something; .raw, or - for stdout, is the bytes of the pixels without a header. Images of mode 1 and P are\n"
+             "always resized with nearest, as Pillow does; LA and RGBA are weighted by alpha.\n\n"
              "Example: synthvlm resize photo.jpg small.png --size 224x224 --filter bicubic --convert RGB",
     .flags = flags,
     .min_args = 2,

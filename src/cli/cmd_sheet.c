@@ -92,8 +92,8 @@ const sv_command sv_cmd_sheet = {
     .group = "Images",
     .usage = "FILE... -o OUT.png [--columns N] [--cell N] [--title TEXT]",
     .summary = "a contact sheet of many pictures",
-    .about = "Pictures keep their shape and are shown with their file names. A file that cannot be read leaves an empty place and a warning, and the\n"
-             "exit code is 1.\n\n"
+    .about = "Pictures keep their shape and are shown with their file names. A file that cannot be read leaves an empty place and a warning, and\n"
+             "the exit code is 1.\n\n"
              "Example: synthvlm sheet images/*.jpg -o sheet.png --columns 6 --title \"First try\"",
     .flags = flags,
     .min_args = 1,

@@ -9,7 +9,8 @@
 static sv_status options(const sv_args *args, sv_ssim_options *o, sv_error *err) {
     const char *flavour = sv_arg(args, "flavour"), *window = sv_arg(args, "window"), *covariance = sv_arg(args, "covariance");
     if (flavour && (window || covariance || sv_arg(args, "win-size")))
-        return sv_cli_usage(err, sv_arg_command(args), "--flavour", "already says what --window, --win-size and --covariance would say; give one or the other");
+        return sv_cli_usage(err, sv_arg_command(args), "--flavour",
+                            "already says what --window, --win-size and --covariance would say; give one or the other");
     if (flavour) return sv_ssim_options_named(o, flavour, err);
     if (window && strcmp(window, "uniform") != 0 && strcmp(window, "gaussian") != 0)
         return sv_cli_usage(err, sv_arg_command(args), "--window", "must be uniform or gaussian, not '%s'", window);

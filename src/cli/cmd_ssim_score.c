@@ -96,11 +96,10 @@ const sv_command sv_cmd_ssim_score = {
     .group = "Images",
     .usage = "[--base 768] [--low 336] [--pillow 13|11] [IMAGE...]",
     .summary = "SynthVLM's SSIMScore: what survives a detour through a low resolution",
-    .about =
-        "The image is resized to base x base, from there to low x low and back (bilinear), and both are compared in grey by SSIM. One JSON line\n"
-        "per image, in the order given: {\"image\", \"ssim_score\"}; an image that cannot be read has \"error\" instead, the others go on, and the\n"
-        "exit code is 1. Without IMAGE the lines are read from stdin: {\"image\": \"a.png\"}, further fields are kept.\n\n"
-        "Example: synthvlm ssim-score --base 128 --low 56 images/*.jpg",
+    .about = "The image is resized to base x base, from there to low x low and back (bilinear), and both are compared in grey by SSIM. One JSON\n"
+             "line per image, in the order given: {\"image\", \"ssim_score\"}; an image that cannot be read has \"error\" instead, the others go\n"
+             "on, and the exit code is 1. Without IMAGE the lines are read from stdin: {\"image\": \"a.png\"}, further fields are kept.\n\n"
+             "Example: synthvlm ssim-score --base 128 --low 56 images/*.jpg",
     .flags = flags,
     .max_args = -1,
     .run = run,

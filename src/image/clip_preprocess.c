@@ -22,12 +22,14 @@ void sv_clip_preprocess_work_free(sv_clip_preprocess_work *w) {
 
 sv_status sv_clip_preprocess_size(const sv_clip_preprocess_options *o, int *width, int *height, sv_error *err) {
     const char *what = "image preprocessing";
-    if (o->shortest_edge < 0 || o->width < 0 || o->height < 0 || o->crop_width < 0 || o->crop_height < 0) return sv_fail(err, SV_E_USAGE, what, "a size is negative");
+    if (o->shortest_edge < 0 || o->width < 0 || o->height < 0 || o->crop_width < 0 || o->crop_height < 0)
+        return sv_fail(err, SV_E_USAGE, what, "a size is negative");
     if (!o->width != !o->height || !o->crop_width != !o->crop_height) return sv_fail(err, SV_E_USAGE, what, "a size has a width or a height of 0");
     *width = o->crop_width ? o->crop_width : o->width;
     *height = o->crop_height ? o->crop_height : o->height;
     if (!*width || (!o->crop_width && o->shortest_edge))
-        return sv_hint(err, sv_fail(err, SV_E_USAGE, what, "without a crop the size would depend on the image"), "preprocessor_config.json needs crop_size, or a size of height and width");
+        return sv_hint(err, sv_fail(err, SV_E_USAGE, what, "without a crop the size would depend on the image"),
+                       "preprocessor_config.json needs crop_size, or a size of height and width");
     for (int c = 0; c < 3; c++)
         if (!(o->std[c] != 0.0f)) return sv_fail(err, SV_E_USAGE, what, "image_std holds a 0");
     return SV_OK;
@@ -52,7 +54,8 @@ static sv_status crop(const sv_image *in, int left, int top, int width, int heig
     size_t pixel = (size_t)sv_mode_channels(in->mode);
     for (int y = 0; y < height; y++)
         if (top + y >= 0 && top + y < in->height && x1 > x0)
-            memcpy(out->data + (size_t)y * sv_image_row(out) + (size_t)x0 * pixel, in->data + (size_t)(top + y) * sv_image_row(in) + (size_t)(left + x0) * pixel, (size_t)(x1 - x0) * pixel);
+            memcpy(out->data + (size_t)y * sv_image_row(out) + (size_t)x0 * pixel,
+                   in->data + (size_t)(top + y) * sv_image_row(in) + (size_t)(left + x0) * pixel, (size_t)(x1 - x0) * pixel);
     return SV_OK;
 }
 
@@ -64,7 +67,9 @@ static sv_status target(const sv_image *in, const sv_clip_preprocess_options *o,
     bool upright = in->width <= in->height;
     int shorter = upright ? in->width : in->height, longer = upright ? in->height : in->width;
     double length = (double)((int64_t)o->shortest_edge * longer) / shorter;
-    if (length > SV_IMAGE_MAX_PIXELS) return sv_fail(err, SV_E_INPUT, "image preprocessing", "an image of %d x %d is too thin to be resized by its shorter edge", in->width, in->height);
+    if (length > SV_IMAGE_MAX_PIXELS)
+        return sv_fail(err, SV_E_INPUT, "image preprocessing", "an image of %d x %d is too thin to be resized by its shorter edge", in->width,
+                       in->height);
     *width = upright ? o->shortest_edge : (int)length;
     *height = upright ? (int)length : o->shortest_edge;
     return SV_OK;

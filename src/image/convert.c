@@ -85,7 +85,8 @@ sv_status sv_image_convert(const sv_image *in, sv_mode mode, sv_image *out, sv_e
     if (in == out) return sv_fail(err, SV_E_INTERNAL, "image", "converted onto itself");
     if (mode == in->mode) return sv_image_copy(in, out, err);
     if (mode != SV_MODE_L && mode != SV_MODE_RGB && mode != SV_MODE_RGBA)
-        return sv_fail(err, SV_E_USAGE, "image", "conversion from %s to %s is not offered, only to L, RGB and RGBA", sv_mode_name(in->mode), sv_mode_name(mode));
+        return sv_fail(err, SV_E_USAGE, "image", "conversion from %s to %s is not offered, only to L, RGB and RGBA", sv_mode_name(in->mode),
+                       sv_mode_name(mode));
     SV_TRY(sv_image_alloc(out, in->width, in->height, mode, err));
     size_t n = (size_t)in->width * (size_t)in->height;
     if (mode == SV_MODE_L) to_grey(in, out->data, n);

@@ -16,7 +16,8 @@
 static const char *const glyphs[] = {
     /* ! " # $ % & ' ( ) * + , - . / */
     "M00L09D0e", "M00L04M30L34", "M41L2dM81L6dM15L95M09L89", "M84V51L41H04V47L57H9aV5dL4dH0aM50L5e", "M80L1eM02V20H42V24H02M5cV7aH9cV7eH5c",
-    "M9eL25L23V40H63L64L18L0aL0bV3eL4eL99", "M00L04", "M30H08V3g", "M00H38V0g", "M30L36M01L65M05L61", "M09L89M45L4d", "M1dL0g", "M09L59", "D0e", "M60L0f",
+    "M9eL25L23V40H63L64L18L0aL0bV3eL4eL99", "M00L04", "M30H08V3g", "M00H38V0g", "M30L36M01L65M05L61", "M09L89M45L4d", "M1dL0g", "M09L59",
+    "D0e", "M60L0f",
     /* 0-9 */
     "M05V40H85L89V4eH09L05", "M03L40L4eM1eL7e", "M04V40H84L76L0eL8e", "M03V40H73V46L36M46H8aV4eH0b", "M6eL60L0aL9a", "M80L10L07V45H8aV4eH0b",
     "M73V40H05L0aV46H8aV4eH0a", "M00L80L3e", "M13V40H73V46H13M0aV46H8aV4eH0a", "M84V48H04V40H84L89V4eH1b",
@@ -31,7 +32,8 @@ static const char *const glyphs[] = {
     "M30L00L0gL3g", "M00L6f", "M00L30L3gL0g", "M05L30L65", "M0gL8g", "M00L23",
     /* a-z */
     "M06V34L44H77L7eM78L38H0bV3eL4eH7b", "M00L0eM09V44H89V4eH09", "M76V44H09V4eH7c", "M80L8eM89V44H09V4eH89", "M09L89V44H09V4eH7c", "M60H33L3eM04L64",
-    "M84L8eV4iH1gM89V44H09V4eH89", "M00L0eM08V44H78L7e", "M04L0eD00", "M24L2fV0iD20", "M00L0eM64L0aM28L7e", "M00L0cV2e", "M04L0eM07V34H67L6eM67V94Hc7Lce",
+    "M84L8eV4iH1gM89V44H09V4eH89", "M00L0eM08V44H78L7e", "M04L0eD00", "M24L2fV0iD20", "M00L0eM64L0aM28L7e", "M00L0cV2e",
+    "M04L0eM07V34H67L6eM67V94Hc7Lce",
     "M04L0eM08V44H78L7e", "M09V44H89V4eH09", "M04L0iM09V44H89V4eH09", "M84L8iM89V44H09V4eH89", "M04L0eM08V44L54", "M76V44L34H06V39L49H7cV4eL3eH0c",
     "M31L3bV6eM04L64", "M04L0aV4eH7aM74L7e", "M04L4eL84", "M04L3eL65L9eLc4", "M04L7eM74L0e", "M04L4dM84L2i", "M04L74L0eL7e",
     /* { | } ~ */
@@ -192,7 +194,8 @@ sv_status sv_font_draw(sv_font *f, sv_image *on, double x, int baseline, const c
             struct sv_glyph_raster *r = &f->rasters[glyph * PHASES + phase];
             if (!r->made) SV_TRY(rasterise(f, glyph, phase, r, err));
             for (int gy = 0; gy < r->height; gy++)
-                for (int gx = 0; gx < r->width; gx++) sv_blend(on, at + r->left + gx, baseline + r->top + gy, colour, r->coverage[gy * r->width + gx] / 255.0);
+                for (int gx = 0; gx < r->width; gx++)
+                    sv_blend(on, at + r->left + gx, baseline + r->top + gy, colour, r->coverage[gy * r->width + gx] / 255.0);
         }
         x += advance(f, glyph);
     }

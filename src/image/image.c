@@ -106,7 +106,8 @@ sv_status sv_image_decode(sv_image *im, const void *bytes, size_t size, const ch
 sv_status sv_image_read(sv_image *im, const char *path, sv_error *err) {
     char *bytes = NULL;
     size_t size = 0;
-    if (!sv_file_exists(path)) return sv_hint(err, sv_fail(err, SV_E_INPUT, path, "there is no such image file"), "relative names start at the working directory");
+    if (!sv_file_exists(path))
+        return sv_hint(err, sv_fail(err, SV_E_INPUT, path, "there is no such image file"), "relative names start at the working directory");
     if (sv_is_dir(path)) return sv_fail(err, SV_E_INPUT, path, "this is a directory, not an image");
     SV_TRY(sv_file_read(path, 0, &bytes, &size, err));
     sv_status st = sv_image_decode(im, bytes, size, path, err);

@@ -146,7 +146,8 @@ static sv_status encode(writer *w, const sv_image *im, const sv_encode_options *
     struct jpeg_compress_struct *c = &w->c;
     trap_set(&w->trap);
     c->err = &w->trap.base;
-    if (setjmp(w->trap.back)) return sv_fail(err, w->trap.base.msg_code == JERR_OUT_OF_MEMORY ? SV_E_MEMORY : SV_E_INPUT, "JPEG", "cannot write: %s", w->trap.why);
+    if (setjmp(w->trap.back))
+        return sv_fail(err, w->trap.base.msg_code == JERR_OUT_OF_MEMORY ? SV_E_MEMORY : SV_E_INPUT, "JPEG", "cannot write: %s", w->trap.why);
     jpeg_create_compress(c);
     jpeg_mem_dest(c, &w->out, &w->size);
     c->image_width = (JDIMENSION)im->width;
@@ -181,9 +182,13 @@ static sv_status encode(writer *w, const sv_image *im, const sv_encode_options *
 
 sv_status sv_jpeg_encode(const sv_image *im, const sv_encode_options *o, uint8_t **bytes, size_t *size, sv_error *err) {
     if (im->mode != SV_MODE_1 && im->mode != SV_MODE_L && im->mode != SV_MODE_RGB && im->mode != SV_MODE_CMYK)
-        return sv_hint(err, sv_fail(err, SV_E_USAGE, "JPEG", "mode %s cannot be written as JPEG", sv_mode_name(im->mode)), "convert it to RGB first, or write PNG");
+        return sv_hint(err, sv_fail(err, SV_E_USAGE, "JPEG", "mode %s cannot be written as JPEG", sv_mode_name(im->mode)),
+                       "convert it to RGB first, or write PNG");
     if (im->width > JPEG_MAX_DIMENSION || im->height > JPEG_MAX_DIMENSION)
-        return sv_hint(err, sv_fail(err, SV_E_INPUT, "JPEG", "%d x %d is more than the %ld pixels a side that JPEG can hold", im->width, im->height, (long)JPEG_MAX_DIMENSION), "write PNG");
+        return sv_hint(err,
+                       sv_fail(err, SV_E_INPUT, "JPEG", "%d x %d is more than the %ld pixels a side that JPEG can hold", im->width, im->height,
+                               (long)JPEG_MAX_DIMENSION),
+                       "write PNG");
     writer w = {0};
     sv_status st = encode(&w, im, o, err);
     jpeg_destroy_compress(&w.c);

@@ -120,7 +120,8 @@ static sv_status decode(reader *r, sv_image *im, const char *name, sv_error *err
 
     size_t row = png_get_rowbytes(r->png, r->info);
     bool wide = type == PNG_COLOR_TYPE_GRAY && depth == 16;
-    if (row != sv_image_row(im) * (wide ? 2 : 1)) return sv_fail(err, SV_E_INTERNAL, name, "PNG rows of %zu bytes are not what mode %s needs", row, sv_mode_name(mode));
+    if (row != sv_image_row(im) * (wide ? 2 : 1))
+        return sv_fail(err, SV_E_INTERNAL, name, "PNG rows of %zu bytes are not what mode %s needs", row, sv_mode_name(mode));
     if (wide && !(r->wide = malloc(row * height))) return sv_fail_memory(err, name, row * height);
     if (!(r->rows = malloc(height * sizeof *r->rows))) return sv_fail_memory(err, name, height * sizeof *r->rows);
     for (size_t y = 0; y < height; y++) r->rows[y] = (wide ? r->wide : im->data) + y * row;
@@ -182,7 +183,9 @@ static sv_status set_text(writer *w, const char *const *text, sv_error *err) {
     if (!(w->text = calloc((size_t)n, sizeof *w->text))) return sv_fail_memory(err, "PNG text", 0);
     for (int i = 0; i < n; i++) {
         const char *value = text[2 * i + 1];
-        w->text[i] = (png_text){.key = (char *)text[2 * i], .text = (char *)value, .compression = is_ascii(value) ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE};
+        w->text[i] = (png_text){.key = (char *)text[2 * i],
+                                .text = (char *)value,
+                                .compression = is_ascii(value) ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE};
         if (w->text[i].compression == PNG_TEXT_COMPRESSION_NONE) w->text[i].text_length = strlen(value);
         else w->text[i].itxt_length = strlen(value);
     }
@@ -216,11 +219,13 @@ static sv_status encode(writer *w, const sv_image *im, const sv_encode_options *
     w->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, w, on_write_error, on_warning);
     w->info = w->png ? png_create_info_struct(w->png) : NULL;
     if (!w->info) return sv_fail_memory(err, "PNG", 0);
-    if (setjmp(png_jmpbuf(w->png))) return w->out.failed ? sv_fail_memory(err, "PNG", 0) : sv_fail(err, SV_E_INPUT, "PNG", "cannot write: %s", w->why);
+    if (setjmp(png_jmpbuf(w->png)))
+        return w->out.failed ? sv_fail_memory(err, "PNG", 0) : sv_fail(err, SV_E_INPUT, "PNG", "cannot write: %s", w->why);
     png_set_write_fn(w->png, w, on_write, on_flush);
     png_set_user_limits(w->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_set_compression_level(w->png, o->compression);
-    png_set_IHDR(w->png, w->info, (png_uint_32)im->width, (png_uint_32)im->height, depth, type, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_set_IHDR(w->png, w->info, (png_uint_32)im->width, (png_uint_32)im->height, depth, type, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+                 PNG_FILTER_TYPE_DEFAULT);
     if (im->mode == SV_MODE_P) set_palette(w, im, top);
     if (im->keyed) {
         png_color_16 key = {.red = im->key[0], .green = im->key[1], .blue = im->key[2], .gray = im->mode == SV_MODE_1 ? im->key[0] != 0 : im->key[0]};
@@ -248,7 +253,8 @@ sv_status sv_png_encode(const sv_image *im, const sv_encode_options *o, uint8_t 
         break;
     case SV_MODE_RGB: type = PNG_COLOR_TYPE_RGB; break;
     case SV_MODE_RGBA: type = PNG_COLOR_TYPE_RGB_ALPHA; break;
-    default: return sv_hint(err, sv_fail(err, SV_E_USAGE, "PNG", "mode %s cannot be written as PNG", sv_mode_name(im->mode)), "convert it to RGB first");
+    default:
+        return sv_hint(err, sv_fail(err, SV_E_USAGE, "PNG", "mode %s cannot be written as PNG", sv_mode_name(im->mode)), "convert it to RGB first");
     }
     writer w = {0};
     sv_status st = encode(&w, im, o, type, depth, top, err);

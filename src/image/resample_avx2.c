@@ -65,7 +65,8 @@ static inline AVX2 __m128i pair_sum(const uint8_t *p, int channels, __m256i spre
 }
 
 static AVX2 void across3(const uint8_t *in, uint8_t *out, const sv_taps *t) {
-    const __m256i spread = _mm256_setr_epi8(0, -1, -1, -1, 1, -1, -1, -1, 2, -1, -1, -1, -1, -1, -1, -1, 3, -1, -1, -1, 4, -1, -1, -1, 5, -1, -1, -1, -1, -1, -1, -1);
+    const __m256i spread =
+        _mm256_setr_epi8(0, -1, -1, -1, 1, -1, -1, -1, 2, -1, -1, -1, -1, -1, -1, -1, 3, -1, -1, -1, 4, -1, -1, -1, 5, -1, -1, -1, -1, -1, -1, -1);
     for (int x = 0; x < t->out; x++) {
         uint32_t v = pack4(pair_sum(in + 3 * (size_t)t->first[x], 3, spread, t->w + (size_t)x * (size_t)t->stride, t->count[x]));
         out[3 * x] = (uint8_t)v;
@@ -75,7 +76,8 @@ static AVX2 void across3(const uint8_t *in, uint8_t *out, const sv_taps *t) {
 }
 
 static AVX2 void across4(const uint8_t *in, uint8_t *out, const sv_taps *t) {
-    const __m256i spread = _mm256_setr_epi8(0, -1, -1, -1, 1, -1, -1, -1, 2, -1, -1, -1, 3, -1, -1, -1, 4, -1, -1, -1, 5, -1, -1, -1, 6, -1, -1, -1, 7, -1, -1, -1);
+    const __m256i spread =
+        _mm256_setr_epi8(0, -1, -1, -1, 1, -1, -1, -1, 2, -1, -1, -1, 3, -1, -1, -1, 4, -1, -1, -1, 5, -1, -1, -1, 6, -1, -1, -1, 7, -1, -1, -1);
     for (int x = 0; x < t->out; x++) {
         uint32_t v = pack4(pair_sum(in + 4 * (size_t)t->first[x], 4, spread, t->w + (size_t)x * (size_t)t->stride, t->count[x]));
         for (int c = 0; c < 4; c++) out[4 * x + c] = (uint8_t)(v >> 8 * c);

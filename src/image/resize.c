@@ -46,8 +46,9 @@ static const struct {
     double (*at)(double x);
     double support;
 } filters[] = {
-    [SV_FILTER_BICUBIC] = {"bicubic", bicubic, 2.0}, [SV_FILTER_BILINEAR] = {"bilinear", bilinear, 1.0}, [SV_FILTER_LANCZOS] = {"lanczos", lanczos, 3.0},
-    [SV_FILTER_BOX] = {"box", box, 0.5},             [SV_FILTER_NEAREST] = {"nearest", NULL, 0.0},       [SV_FILTER_HAMMING] = {"hamming", hamming, 1.0},
+    [SV_FILTER_BICUBIC] = {"bicubic", bicubic, 2.0}, [SV_FILTER_BILINEAR] = {"bilinear", bilinear, 1.0},
+    [SV_FILTER_LANCZOS] = {"lanczos", lanczos, 3.0}, [SV_FILTER_BOX] = {"box", box, 0.5},
+    [SV_FILTER_NEAREST] = {"nearest", NULL, 0.0},    [SV_FILTER_HAMMING] = {"hamming", hamming, 1.0},
 };
 static const size_t n_filters = sizeof filters / sizeof *filters;
 
@@ -57,7 +58,8 @@ sv_status sv_filter_parse(const char *name, sv_filter *out, sv_error *err) {
             *out = (sv_filter)i;
             return SV_OK;
         }
-    return sv_hint(err, sv_fail(err, SV_E_USAGE, "filter", "there is no filter '%s'", name ? name : ""), "one of: bicubic, bilinear, lanczos, box, hamming, nearest");
+    return sv_hint(err, sv_fail(err, SV_E_USAGE, "filter", "there is no filter '%s'", name ? name : ""),
+                   "one of: bicubic, bilinear, lanczos, box, hamming, nearest");
 }
 
 /* ---- weights ---- */
@@ -159,7 +161,8 @@ static sv_status pass_down(const sv_image *in, int top, const sv_taps *t, sv_ima
     const sv_resample *kernel = sv_resample_best();
     size_t row = sv_image_row(in);
     for (int y = 0; y < t->out; y++)
-        kernel->down(in->data + (size_t)(t->first[y] - top) * row, row, out->data + (size_t)y * row, row, t->count[y], t->w + (size_t)y * (size_t)t->stride);
+        kernel->down(in->data + (size_t)(t->first[y] - top) * row, row, out->data + (size_t)y * row, row, t->count[y],
+                     t->w + (size_t)y * (size_t)t->stride);
     return SV_OK;
 }
 
@@ -169,7 +172,8 @@ static bool down_first(const sv_image *in, int width, int height, int order) {
     return order == 13 && height < in->height && (int64_t)in->height - height > 2 * ((int64_t)in->width - width);
 }
 
-static sv_status resample(const sv_image *in, int width, int height, sv_filter filter, int order, sv_resize_work *work, sv_image *out, sv_error *err) {
+static sv_status resample(const sv_image *in, int width, int height, sv_filter filter, int order, sv_resize_work *work, sv_image *out,
+                          sv_error *err) {
     const sv_taps *h = NULL, *v = NULL;
     if (width != in->width) SV_TRY(taps_get(work, in->width, width, filter, NULL, &h, err));
     if (height != in->height) SV_TRY(taps_get(work, in->height, height, filter, h, &v, err));
@@ -243,11 +247,13 @@ static void unpremultiply(sv_image *im) {
 
 /* ---- the whole ---- */
 
-sv_status sv_image_resize_with(const sv_image *in, int width, int height, sv_filter filter, int order, sv_resize_work *work, sv_image *out, sv_error *err) {
+sv_status sv_image_resize_with(const sv_image *in, int width, int height, sv_filter filter, int order, sv_resize_work *work, sv_image *out,
+                               sv_error *err) {
     if (in == out) return sv_fail(err, SV_E_INTERNAL, "resize", "an image cannot be resized onto itself");
     if ((size_t)filter >= n_filters) return sv_fail(err, SV_E_USAGE, "resize", "filter %d does not exist", (int)filter);
     if (order != 13 && order != 11)
-        return sv_hint(err, sv_fail(err, SV_E_USAGE, "resize", "order %d does not exist", order), "13: as Pillow 13 and later; 11: as Pillow 11 and before");
+        return sv_hint(err, sv_fail(err, SV_E_USAGE, "resize", "order %d does not exist", order),
+                       "13: as Pillow 13 and later; 11: as Pillow 11 and before");
     SV_TRY(sv_image_check_size(width, height, "resize", err));
     if (width == in->width && height == in->height) return sv_image_copy(in, out, err);
     if (filter == SV_FILTER_NEAREST || in->mode == SV_MODE_1 || in->mode == SV_MODE_P) return nearest(in, width, height, work, out, err);

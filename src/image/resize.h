@@ -20,6 +20,7 @@ typedef struct sv_resize_work {
 void sv_resize_work_free(sv_resize_work *w);
 
 /* As sv_image_resize. `out` may not be `in`. */
-sv_status sv_image_resize_with(const sv_image *in, int width, int height, sv_filter filter, int order, sv_resize_work *w, sv_image *out, sv_error *err);
+sv_status sv_image_resize_with(const sv_image *in, int width, int height, sv_filter filter, int order, sv_resize_work *w, sv_image *out,
+                               sv_error *err);
 
 #endif

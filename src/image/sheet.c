@@ -8,8 +8,8 @@
 #include "image/font.h"
 #include "image/resize.h"
 
-static const sv_colour ground = {243, 244, 246}, card = {255, 255, 255}, edge = {224, 227, 232}, ink = {31, 35, 40}, grey = {110, 118, 129}, accent = {22, 138, 74},
-                       empty = {236, 238, 241}, missing = {190, 60, 50};
+static const sv_colour ground = {243, 244, 246}, card = {255, 255, 255}, edge = {224, 227, 232}, ink = {31, 35, 40}, grey = {110, 118, 129},
+                       accent = {22, 138, 74}, empty = {236, 238, 241}, missing = {190, 60, 50};
 
 typedef struct layout {
     int columns, rows;
@@ -144,7 +144,8 @@ static sv_status draw_picture(const layout *l, sv_image *on, const sv_image *im,
     SV_TRY(sv_image_on_white(im, &p->rgb, err));
     int longer = im->width > im->height ? im->width : im->height;
     int w = (int)lround((double)im->width * l->cell / longer), h = (int)lround((double)im->height * l->cell / longer);
-    SV_TRY(sv_image_resize_with(&p->rgb, w < 1 ? 1 : w, h < 1 ? 1 : h, longer > l->cell ? SV_FILTER_LANCZOS : SV_FILTER_BICUBIC, 13, &p->work, &p->scaled, err));
+    SV_TRY(sv_image_resize_with(&p->rgb, w < 1 ? 1 : w, h < 1 ? 1 : h, longer > l->cell ? SV_FILTER_LANCZOS : SV_FILTER_BICUBIC, 13, &p->work,
+                                &p->scaled, err));
     if (p->scaled.width != p->scaled.height) fill_round(on, x, y, l->cell, l->cell, 2, empty);
     put(on, &p->scaled, x + (l->cell - p->scaled.width) / 2, y + (l->cell - p->scaled.height) / 2);
     return SV_OK;
@@ -161,7 +162,8 @@ static sv_status draw_cell(layout *l, sv_image *on, const sv_sheet_cell *cell, i
     int baseline = y + l->pad + l->cell + (int)lround(l->text.unit * 24);
     if (cell->caption) SV_TRY(draw_wrapped(&l->text, on, x + l->pad, baseline, l->cell, l->lines, cell->caption, ink, err));
     if (cell->note)
-        SV_TRY(draw_cut(&l->small, on, x + l->pad, y + l->card_height - l->pad - (int)lround(l->small.unit * 3), l->cell, cell->note, strlen(cell->note), cell->chosen ? accent : grey, err));
+        SV_TRY(draw_cut(&l->small, on, x + l->pad, y + l->card_height - l->pad - (int)lround(l->small.unit * 3), l->cell, cell->note,
+                        strlen(cell->note), cell->chosen ? accent : grey, err));
     return SV_OK;
 }
 
@@ -201,10 +203,13 @@ static sv_status draw(layout *l, const sv_sheet_cell *cells, size_t n, const sv_
     SV_TRY(sv_image_check_size(width, height, "contact sheet", err));
     SV_TRY(sv_image_alloc(out, (int)width, (int)height, SV_MODE_RGB, err));
     for (size_t i = 0, size = (size_t)width * (size_t)height; i < size; i++) memcpy(out->data + 3 * i, (uint8_t[3]){ground.r, ground.g, ground.b}, 3);
-    if (o->title) SV_TRY(draw_cut(&l->title, out, l->margin, l->margin + (int)lround(l->title.unit * 14), (int)width - 2 * l->margin, o->title, strlen(o->title), ink, err));
+    if (o->title)
+        SV_TRY(draw_cut(&l->title, out, l->margin, l->margin + (int)lround(l->title.unit * 14), (int)width - 2 * l->margin, o->title,
+                        strlen(o->title), ink, err));
     for (size_t i = 0; i < n; i++) {
         int column = (int)(i % (size_t)l->columns), row = (int)(i / (size_t)l->columns);
-        SV_TRY(draw_cell(l, out, &cells[i], l->margin + column * (l->card_width + l->gap), l->margin + l->head + row * (l->card_height + l->gap), p, err));
+        SV_TRY(draw_cell(l, out, &cells[i], l->margin + column * (l->card_width + l->gap), l->margin + l->head + row * (l->card_height + l->gap), p,
+                         err));
     }
     return SV_OK;
 }

@@ -74,7 +74,8 @@ static sv_ssim_terms terms(double total, double pixels, bool sample) {
 
 /* ---- uniform window ---- */
 
-static sv_status uniform(const uint8_t *a, const uint8_t *b, size_t width, size_t height, const sv_ssim_options *o, sv_ssim_scratch *s, double *value, sv_error *err) {
+static sv_status uniform(const uint8_t *a, const uint8_t *b, size_t width, size_t height, const sv_ssim_options *o, sv_ssim_scratch *s, double *value,
+                         sv_error *err) {
     const sv_ssim_rows *rows = sv_ssim_rows_best();
     size_t window = (size_t)o->window, across = width - window + 1, down = height - window + 1;
     double pixels = (double)window * (double)window, sum = 0;
@@ -106,7 +107,8 @@ static void taps(double w[RADIUS + 1], bool rounded) {
     for (int j = 0; j <= RADIUS; j++) w[j] = rounded ? (float)w[j] / (float)sum : w[j] / sum;
 }
 
-static sv_status gaussian(const uint8_t *a, const uint8_t *b, size_t width, size_t height, const sv_ssim_options *o, sv_ssim_scratch *s, double *value, sv_error *err) {
+static sv_status gaussian(const uint8_t *a, const uint8_t *b, size_t width, size_t height, const sv_ssim_options *o, sv_ssim_scratch *s,
+                          double *value, sv_error *err) {
     const sv_ssim_rows *rows = sv_ssim_rows_best();
     size_t across = width - 2 * RADIUS, down = height - 2 * RADIUS, row = SV_SSIM_SUMS * across;
     double w[RADIUS + 1], sum = 0;
@@ -127,7 +129,8 @@ static sv_status gaussian(const uint8_t *a, const uint8_t *b, size_t width, size
     return SV_OK;
 }
 
-sv_status sv_ssim_plane(const uint8_t *a, const uint8_t *b, int width, int height, const sv_ssim_options *o, sv_ssim_scratch *s, double *value, sv_error *err) {
+sv_status sv_ssim_plane(const uint8_t *a, const uint8_t *b, int width, int height, const sv_ssim_options *o, sv_ssim_scratch *s, double *value,
+                        sv_error *err) {
     return (o->gaussian ? gaussian : uniform)(a, b, (size_t)width, (size_t)height, o, s, value, err);
 }
 
@@ -149,14 +152,21 @@ static sv_status plane(const sv_image *im, int c, int border, sv_image *out, sv_
 
 static sv_status check(const sv_image *a, const sv_image *b, const sv_ssim_options *o, sv_error *err) {
     if (a->width != b->width || a->height != b->height)
-        return sv_hint(err, sv_fail(err, SV_E_INPUT, "SSIM", "the images have different sizes, %d x %d and %d x %d", a->width, a->height, b->width, b->height), "resize one of them first");
+        return sv_hint(
+            err, sv_fail(err, SV_E_INPUT, "SSIM", "the images have different sizes, %d x %d and %d x %d", a->width, a->height, b->width, b->height),
+            "resize one of them first");
     if (a->mode != b->mode || (a->mode != SV_MODE_L && a->mode != SV_MODE_RGB))
-        return sv_fail(err, SV_E_USAGE, "SSIM", "the images have modes %s and %s; both must be L or both RGB", sv_mode_name(a->mode), sv_mode_name(b->mode));
+        return sv_fail(err, SV_E_USAGE, "SSIM", "the images have modes %s and %s; both must be L or both RGB", sv_mode_name(a->mode),
+                       sv_mode_name(b->mode));
     int window = o->gaussian ? SV_SSIM_TAPS : o->window, side = a->width < a->height ? a->width : a->height;
-    if (window < 3 || window % 2 == 0 || window > MAX_WINDOW) return sv_fail(err, SV_E_USAGE, "SSIM", "a window of %d is not an odd number in 3..%d", window, MAX_WINDOW);
-    if (o->reflect && side <= window / 2) return sv_fail(err, SV_E_INPUT, "SSIM", "an image of %d x %d is too small to mirror %d pixels at its border", a->width, a->height, window / 2);
+    if (window < 3 || window % 2 == 0 || window > MAX_WINDOW)
+        return sv_fail(err, SV_E_USAGE, "SSIM", "a window of %d is not an odd number in 3..%d", window, MAX_WINDOW);
+    if (o->reflect && side <= window / 2)
+        return sv_fail(err, SV_E_INPUT, "SSIM", "an image of %d x %d is too small to mirror %d pixels at its border", a->width, a->height,
+                       window / 2);
     if (!o->reflect && side < window)
-        return sv_hint(err, sv_fail(err, SV_E_INPUT, "SSIM", "a window of %d does not fit into an image of %d x %d", window, a->width, a->height), "take a smaller window or larger images");
+        return sv_hint(err, sv_fail(err, SV_E_INPUT, "SSIM", "a window of %d does not fit into an image of %d x %d", window, a->width, a->height),
+                       "take a smaller window or larger images");
     return SV_OK;
 }
 

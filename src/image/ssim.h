@@ -15,6 +15,7 @@ typedef struct sv_ssim_scratch {
 void sv_ssim_scratch_free(sv_ssim_scratch *s);
 
 /* Planes of width x height bytes. Options and sizes are checked. */
-sv_status sv_ssim_plane(const uint8_t *a, const uint8_t *b, int width, int height, const sv_ssim_options *o, sv_ssim_scratch *s, double *value, sv_error *err);
+sv_status sv_ssim_plane(const uint8_t *a, const uint8_t *b, int width, int height, const sv_ssim_options *o, sv_ssim_scratch *s, double *value,
+                        sv_error *err);
 
 #endif

@@ -10,7 +10,8 @@
 #define BODY static inline
 #endif
 
-BODY void slide_body(const uint8_t *restrict a, const uint8_t *restrict b, const uint8_t *restrict old_a, const uint8_t *restrict old_b, size_t n, int32_t *restrict sums) {
+BODY void slide_body(const uint8_t *restrict a, const uint8_t *restrict b, const uint8_t *restrict old_a, const uint8_t *restrict old_b, size_t n,
+                     int32_t *restrict sums) {
     int32_t *sx = sums, *sy = sums + n, *sq = sums + 2 * n, *sxy = sums + 3 * n;
     if (!old_a) {
         for (size_t i = 0; i < n; i++) {
@@ -68,7 +69,8 @@ BODY void smooth_line(const double *restrict line, size_t n, const double *restr
     }
 }
 
-BODY void smooth_body(const uint8_t *restrict a, const uint8_t *restrict b, size_t n, const double *restrict w, double *restrict line, double *restrict sums, size_t pitch) {
+BODY void smooth_body(const uint8_t *restrict a, const uint8_t *restrict b, size_t n, const double *restrict w, double *restrict line,
+                      double *restrict sums, size_t pitch) {
     for (size_t i = 0; i < n; i++) line[i] = a[i];
     smooth_line(line, n, w, sums);
     for (size_t i = 0; i < n; i++) line[i] = b[i];
@@ -105,18 +107,20 @@ BODY double values_body(double *restrict sums, size_t pitch, size_t n, const sv_
     return (part[0] + part[1]) + (part[2] + part[3]);
 }
 
-#define VARIANT(name, attribute)                                                                                                                      \
-    static attribute void name##_slide(const uint8_t *a, const uint8_t *b, const uint8_t *old_a, const uint8_t *old_b, size_t n, int32_t *sums) {     \
-        slide_body(a, b, old_a, old_b, n, sums);                                                                                                      \
-    }                                                                                                                                                 \
-    static attribute void name##_across(const int32_t *columns, size_t n, size_t window, double *sums, size_t pitch) {                                \
-        across_body(columns, n, window, sums, pitch);                                                                                                 \
-    }                                                                                                                                                 \
-    static attribute void name##_smooth(const uint8_t *a, const uint8_t *b, size_t n, const double *w, double *line, double *sums, size_t pitch) {    \
-        smooth_body(a, b, n, w, line, sums, pitch);                                                                                                   \
-    }                                                                                                                                                 \
-    static attribute void name##_blend(const double *const rows[SV_SSIM_TAPS], size_t n, const double *w, double *out) { blend_body(rows, n, w, out); } \
-    static attribute double name##_values(double *sums, size_t pitch, size_t n, const sv_ssim_terms *t) { return values_body(sums, pitch, n, t); }    \
+#define VARIANT(name, attribute)                                                                                                                     \
+    static attribute void name##_slide(const uint8_t *a, const uint8_t *b, const uint8_t *old_a, const uint8_t *old_b, size_t n, int32_t *sums) {    \
+        slide_body(a, b, old_a, old_b, n, sums);                                                                                                     \
+    }                                                                                                                                                \
+    static attribute void name##_across(const int32_t *columns, size_t n, size_t window, double *sums, size_t pitch) {                               \
+        across_body(columns, n, window, sums, pitch);                                                                                                \
+    }                                                                                                                                                \
+    static attribute void name##_smooth(const uint8_t *a, const uint8_t *b, size_t n, const double *w, double *line, double *sums, size_t pitch) {   \
+        smooth_body(a, b, n, w, line, sums, pitch);                                                                                                  \
+    }                                                                                                                                                \
+    static attribute void name##_blend(const double *const rows[SV_SSIM_TAPS], size_t n, const double *w, double *out) {                             \
+        blend_body(rows, n, w, out);                                                                                                                 \
+    }                                                                                                                                                \
+    static attribute double name##_values(double *sums, size_t pitch, size_t n, const sv_ssim_terms *t) { return values_body(sums, pitch, n, t); }   \
     static const sv_ssim_rows name = {name##_slide, name##_across, name##_smooth, name##_blend, name##_values};
 
 VARIANT(plain, )

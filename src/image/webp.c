@@ -12,13 +12,15 @@
 /* The first picture of an animation, on the animation's canvas. */
 static sv_status decode_animation(sv_image *im, const WebPData *data, const char *name, sv_error *err) {
     WebPAnimDecoderOptions options;
-    if (!WebPAnimDecoderOptionsInit(&options)) return sv_fail(err, SV_E_LIBRARY, "libwebp", "its version does not fit the one this program was built with");
+    if (!WebPAnimDecoderOptionsInit(&options))
+        return sv_fail(err, SV_E_LIBRARY, "libwebp", "its version does not fit the one this program was built with");
     options.color_mode = MODE_RGBA;
     WebPAnimDecoder *decoder = WebPAnimDecoderNew(data, &options);
     uint8_t *canvas = NULL;
     int when;
     sv_status st = SV_OK;
-    if (!decoder || !WebPAnimDecoderGetNext(decoder, &canvas, &when)) st = sv_fail(err, SV_E_INPUT, name, "broken WebP animation: its first picture cannot be decoded");
+    if (!decoder || !WebPAnimDecoderGetNext(decoder, &canvas, &when))
+        st = sv_fail(err, SV_E_INPUT, name, "broken WebP animation: its first picture cannot be decoded");
     else memcpy(im->data, canvas, sv_image_bytes(im));
     WebPAnimDecoderDelete(decoder);
     return st;
@@ -38,7 +40,8 @@ sv_status sv_webp_decode(sv_image *im, const uint8_t *bytes, size_t size, const 
             return SV_OK;
         }
         size_t row = sv_image_row(im), all = sv_image_bytes(im);
-        uint8_t *done = f.has_alpha ? WebPDecodeRGBAInto(bytes, size, im->data, all, (int)row) : WebPDecodeRGBInto(bytes, size, im->data, all, (int)row);
+        uint8_t *done =
+            f.has_alpha ? WebPDecodeRGBAInto(bytes, size, im->data, all, (int)row) : WebPDecodeRGBInto(bytes, size, im->data, all, (int)row);
         if (done) return SV_OK;
         code = VP8_STATUS_BITSTREAM_ERROR;
     }
@@ -50,7 +53,10 @@ sv_status sv_webp_decode(sv_image *im, const uint8_t *bytes, size_t size, const 
 
 sv_status sv_webp_encode(const sv_image *im, const sv_encode_options *o, uint8_t **bytes, size_t *size, sv_error *err) {
     if (im->width > WEBP_MAX_DIMENSION || im->height > WEBP_MAX_DIMENSION)
-        return sv_hint(err, sv_fail(err, SV_E_INPUT, "WebP", "%d x %d is more than the %d pixels a side that WebP can hold", im->width, im->height, WEBP_MAX_DIMENSION), "write PNG");
+        return sv_hint(err,
+                       sv_fail(err, SV_E_INPUT, "WebP", "%d x %d is more than the %d pixels a side that WebP can hold", im->width, im->height,
+                               WEBP_MAX_DIMENSION),
+                       "write PNG");
     bool translucent = im->mode == SV_MODE_RGBA || im->mode == SV_MODE_LA || im->keyed;
     for (int i = 0; im->mode == SV_MODE_P && i < 256; i++) translucent |= im->palette[4 * i + 3] != 255;
     sv_image own = {0};
@@ -83,7 +89,8 @@ sv_status sv_webp_encode(const sv_image *im, const sv_encode_options *o, uint8_t
         goto end;
     }
     if (!WebPEncode(&config, &picture)) {
-        if (picture.error_code == VP8_ENC_ERROR_OUT_OF_MEMORY || picture.error_code == VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY) st = sv_fail_memory(err, "WebP", 0);
+        if (picture.error_code == VP8_ENC_ERROR_OUT_OF_MEMORY || picture.error_code == VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY)
+            st = sv_fail_memory(err, "WebP", 0);
         else st = sv_fail(err, SV_E_INPUT, "WebP", "cannot write: libwebp's error %d", (int)picture.error_code);
         goto end;
     }

@@ -180,7 +180,9 @@ static void text_is_kept(void **state) {
 
 /* ---- files that are no good ---- */
 
-static const char *const samples[] = {"resize/rgba.png", "resize/palette.png", "resize/bilevel.png", "resize/photo.jpg", "resize/jpeg_progressive.jpg", "resize/jpeg_restart.jpg", "resize/jpeg_cmyk.jpg"};
+static const char *const samples[] = {"resize/rgba.png",     "resize/palette.png",          "resize/bilevel.png",
+                                      "resize/photo.jpg",    "resize/jpeg_progressive.jpg", "resize/jpeg_restart.jpg",
+                                      "resize/jpeg_cmyk.jpg"};
 
 static void cut_files(void **state) {
     for (size_t s = 0; s < sizeof samples / sizeof *samples; s++) {
@@ -258,7 +260,8 @@ static void strange_files(void **state) {
     /* Headers with correct checksums: 20000 x 20000 and 0 x 5 pixels, and 10000 x 10000 without data. */
     static const uint8_t bomb[] = "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x4e\x20\0\0\x4e\x20\x08\x02\0\0\0\x6c\x12\xd1\x6e\0\0\0\0IDAT\x35\xaf\x06\x1e";
     static const uint8_t none[] = "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\0\0\0\0\x05\x08\x02\0\0\0\xe4\x24\x7a\xf6\0\0\0\0IDAT\x35\xaf\x06\x1e";
-    static const uint8_t hollow[] = "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x27\x10\0\0\x27\x10\x08\x02\0\0\0\x35\x2c\xf5\x70\0\0\0\0IDAT\x35\xaf\x06\x1e";
+    static const uint8_t hollow[] =
+        "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x27\x10\0\0\x27\x10\x08\x02\0\0\0\x35\x2c\xf5\x70\0\0\0\0IDAT\x35\xaf\x06\x1e";
     assert_int_equal(decode(bomb, sizeof bomb - 1, &err), SV_E_INPUT);
     assert_non_null(strstr(err.why, "limit"));
     assert_int_equal(decode(none, sizeof none - 1, &err), SV_E_INPUT);

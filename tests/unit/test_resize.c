@@ -14,7 +14,9 @@ static void run_golden(golden *g, sv_resize_work *work) {
         if (convert) must(sv_image_convert(&im, mode_of(convert), &converted, &err), &err);
         must(sv_filter_parse(golden_str(row, "filter"), &filter, &err), &err);
         for (int order = 11; order <= 13; order += 2) {
-            must(sv_image_resize_with(convert ? &converted : &im, (int)golden_num(row, "w"), (int)golden_num(row, "h"), filter, order, work, &out, &err), &err);
+            must(sv_image_resize_with(convert ? &converted : &im, (int)golden_num(row, "w"), (int)golden_num(row, "h"), filter, order, work, &out,
+                                      &err),
+                 &err);
             assert_string_equal(sv_mode_name(out.mode), golden_str(row, "mode"));
             assert_pixels(&out, golden_str(row, order == 13 ? "sha256" : "sha256_pillow_11"), golden_str(row, "src"));
         }
@@ -63,7 +65,8 @@ static void variants(void **state) {
 
 /* The worked example of the reference notes: A[i][j] = 37 (8 i + j) mod 256, bicubic, horizontal pass first. */
 static void by_hand(void **state) {
-    static const uint8_t three[] = {73, 161, 91, 169, 104, 103, 106, 111, 187}, five[] = {48, 111, 174, 141, 53, 161, 171, 97, 71, 131, 137, 72, 107, 180, 184};
+    static const uint8_t three[] = {73, 161, 91, 169, 104, 103, 106, 111, 187},
+                         five[] = {48, 111, 174, 141, 53, 161, 171, 97, 71, 131, 137, 72, 107, 180, 184};
     sv_image in = {0}, out = {0};
     sv_error err = {0};
     must(sv_image_alloc(&in, 8, 8, SV_MODE_L, &err), &err);

@@ -56,8 +56,14 @@ static void pictures_are_shown(void **state) {
 
 /* Long words, long texts, other alphabets, bytes that are not UTF-8, very many cells. */
 static void difficult_text(void **state) {
-    static const char *const texts[] = {"", " ", "\n\n", "Donaudampfschifffahrtsgesellschaftskapitaensmuetzenabzeichenhersteller", "\xe7\x8c\xab \xf0\x9f\x90\x88 caf\xc3\xa9", "\xff\xfe\x80",
-                                        "a b c d e f g h i j k l m n o p q r s t u v w x y z A B C D E F G H I J K L M N O P Q R S T U V W X Y Z 0 1 2 3 4 5 6 7 8 9 !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"};
+    static const char *const texts[] = {"",
+                                        " ",
+                                        "\n\n",
+                                        "Donaudampfschifffahrtsgesellschaftskapitaensmuetzenabzeichenhersteller",
+                                        "\xe7\x8c\xab \xf0\x9f\x90\x88 caf\xc3\xa9",
+                                        "\xff\xfe\x80",
+                                        "a b c d e f g h i j k l m n o p q r s t u v w x y z A B C D E F G H I J K L M N O P Q R S T U V W X Y Z 0 1 "
+                                        "2 3 4 5 6 7 8 9 !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"};
     enum { N = 60 };
     sv_sheet_cell cells[N];
     for (size_t i = 0; i < N; i++) cells[i] = (sv_sheet_cell){.caption = texts[i % 7], .note = texts[(i + 3) % 7], .chosen = i % 2};
