@@ -130,11 +130,19 @@ bool sv_ledger_on_network(const sv_ledger *l) {
     return l->network;
 }
 
-sv_status sv_ledger_begin(sv_ledger *l, sv_error *err) {
+static sv_status begin(sv_ledger *l, const char *how, sv_error *err) {
     if (l->begun) return sv_fail(err, SV_E_INTERNAL, l->path, "a transaction is open already");
-    SV_TRY(sv_sql_script(l, "BEGIN IMMEDIATE", err));
+    SV_TRY(sv_sql_script(l, how, err));
     l->begun = true;
     return SV_OK;
+}
+
+sv_status sv_ledger_begin(sv_ledger *l, sv_error *err) {
+    return begin(l, "BEGIN IMMEDIATE", err);
+}
+
+sv_status sv_ledger_begin_read(sv_ledger *l, sv_error *err) {
+    return begin(l, "BEGIN", err);
 }
 
 sv_status sv_ledger_commit(sv_ledger *l, sv_error *err) {

@@ -41,6 +41,8 @@ bool sv_ledger_on_network(const sv_ledger *l);
 sv_status sv_ledger_begin(sv_ledger *l, sv_error *err);       /* BEGIN IMMEDIATE */
 sv_status sv_ledger_commit(sv_ledger *l, sv_error *err);      /* durable when it returns SV_OK; on failure already rolled back */
 void sv_ledger_rollback(sv_ledger *l);                        /* nothing to do outside a transaction */
+/* One view of the ledger for many questions, ended by sv_ledger_rollback: all see the same rows, and none pays for a lock of its own. */
+sv_status sv_ledger_begin_read(sv_ledger *l, sv_error *err);
 
 /* ---- setups (setups.c) ---- */
 

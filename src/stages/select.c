@@ -272,33 +272,44 @@ static sv_status fell_short(const contest *c, int64_t unscored, sv_error *err) {
     return sv_hint(err, SV_SHORT, "draw more captions (captions.sample, or more sources) or more candidates with a higher select.per_caption");
 }
 
-static sv_status hold(contest *c, sv_select_report *report, sv_error *err) {
+/* Meets every candidate, brings the picks to the front, and says all that is to be stored about them. *settings is malloc. */
+static sv_status decide(contest *c, char **settings, int64_t *unscored, sv_error *err) {
     sv_rundir *run = c->run;
-    int64_t unscored = 0;
     SV_TRY(find_scorers(c, err));
     SV_TRY(check_scorers(c, err));
-    SV_TRY(sv_ledger_each_scored(run->ledger, c->s.scope, c->s.generate, c->setups, c->scorers, meet, c, &unscored, err));
+    SV_TRY(sv_ledger_each_scored(run->ledger, c->s.scope, c->s.generate, c->setups, c->scorers, meet, c, unscored, err));
     SV_TRY(end_group(c, err));
     if (!c->s.candidates) {
-        sv_fail(err, SV_E_INPUT, run->dir, unscored ? "none of the images has been scored yet" : "there are no images to select from");
-        return sv_hint(err, SV_E_INPUT, "synthvlm %s %s", unscored ? "score" : "generate", run->dir);
+        sv_fail(err, SV_E_INPUT, run->dir, *unscored ? "none of the images has been scored yet" : "there are no images to select from");
+        return sv_hint(err, SV_E_INPUT, "synthvlm %s %s", *unscored ? "score" : "generate", run->dir);
     }
-    if (unscored) sv_say(&run->o.log, SV_LOG_WARN, "%lld images have no score yet and were left out; synthvlm score %s", (long long)unscored, run->dir);
     c->s.asked = asked(c);
     c->s.picked = c->s.asked < (int64_t)c->rivals.count ? c->s.asked : (int64_t)c->rivals.count;
     SV_TRY(sv_rivals_top(&c->rivals, (size_t)c->s.picked, run->ledger, err));
     sv_pick_row last = {.score = NAN};
     if (c->s.picked) SV_TRY(pick_at(c, (size_t)c->s.picked - 1, &last, err));
     c->s.cutoff = last.score;
+    SV_TRY(settings_json(c, settings, err));
+    c->s.settings = *settings;
+    SV_TRY(hash_result(c, err));
+    return mean_of_picks(c, err);
+}
+
+static sv_status hold(contest *c, sv_select_report *report, sv_error *err) {
+    sv_rundir *run = c->run;
     char *settings = NULL;
-    SV_TRY(settings_json(c, &settings, err));
-    c->s.settings = settings;
-    sv_status st = hash_result(c, err);
-    if (st == SV_OK) st = mean_of_picks(c, err);
+    int64_t unscored = 0;
+    SV_TRY(sv_ledger_begin_read(run->ledger, err));
+    sv_status st = decide(c, &settings, &unscored, err);
+    sv_ledger_rollback(run->ledger);
     if (st == SV_OK) st = store(c, report, err);
     free(settings);
     SV_TRY(st);
-    if (!c->s.picked) sv_say(&run->o.log, SV_LOG_WARN, "nothing was picked: %lld candidates of %lld captions are eligible", (long long)c->s.eligible, (long long)c->s.captions);
+    if (unscored) sv_say(&run->o.log, SV_LOG_WARN, "%lld images have no score yet and were left out; synthvlm score %s", (long long)unscored, run->dir);
+    if (!c->s.eligible)
+        sv_say(&run->o.log, SV_LOG_WARN, "nothing was picked: no candidate reaches select.min");
+    else if (!c->s.picked)
+        sv_say(&run->o.log, SV_LOG_WARN, "nothing was picked: of %lld captions the share asked for is less than one", (long long)c->s.captions);
     return c->settings->count != INT64_MIN && isnan(c->settings->keep) && c->s.picked < c->s.asked ? fell_short(c, unscored, err) : SV_OK;
 }
 

@@ -148,7 +148,8 @@ sv_status sv_run_status(const char *dir, char **json, sv_error *err) {
     answer a = {.doc = yyjson_mut_doc_new(NULL)};
     yyjson_mut_val *root = yyjson_mut_obj(a.doc);
     yyjson_mut_doc_set_root(a.doc, root);
-    sv_status st = root ? tell(&a, root, dir, l, err) : sv_fail_memory(err, dir, 0);
+    sv_status st = root ? sv_ledger_begin_read(l, err) : sv_fail_memory(err, dir, 0);   /* one moment for all counts */
+    if (st == SV_OK) st = tell(&a, root, dir, l, err);
     if (st == SV_OK && (a.failed || !(*json = yyjson_mut_write(a.doc, YYJSON_WRITE_NOFLAG, NULL)))) st = sv_fail_memory(err, dir, 0);
     yyjson_mut_doc_free(a.doc);
     sv_ledger_close(&l);
