@@ -10,13 +10,16 @@ static const sv_flag flags[] = {
     {"word-rep-len", 0, "N", "words per n-gram of word_rep_ratio (default 10)"},
     {"flagged", 0, "FILE", "flagged words, {\"en\": [\"word\", ...]}: adds flagged_words_ratio"},
     {"lang", 0, "CODE", "language of the flagged words (default en)"},
+    {"lm", 0, "FILE", "language model, ARPA (.gz too) or KenLM binary, over the pieces of --spm: adds perplexity"},
+    {"spm", 0, "FILE", "SentencePiece model of the perplexity"},
     {"tokenizer", 0, "DIR", "CLIP tokenizer: adds num_token"},
     {"threads", 0, "N", "threads (default: all cores)"},
     {0}};
 
 static const char about[] =
     "Reads JSON lines with a field \"text\" on standard input and gives each back with Data-Juicer's statistics added:\n"
-    "alnum_ratio, special_char_ratio, char_rep_ratio, word_rep_ratio, num_words, text_len, avg_line_length, max_line_length.\n"
+    "alnum_ratio, special_char_ratio, char_rep_ratio, word_rep_ratio, num_words, text_len, avg_line_length, max_line_length;\n"
+    "flagged_words_ratio, perplexity and num_token where their files are given.\n"
     "The numbers are Data-Juicer's own, as doubles. A line that cannot be read gets an \"error\", the others go on, and the exit code is 1.\n"
     "\n"
     "  echo '{\"id\":1,\"text\":\"a photo of a cat\"}' | synthvlm caption-stats\n";
@@ -46,6 +49,8 @@ static sv_status run(const sv_args *args, sv_error *err) {
     if (st == SV_OK) st = sv_arg_int(args, "word-rep-len", 1, 1 << 20, &o.word_rep_len, err);
     if (st == SV_OK) st = sv_arg_int(args, "threads", 1, 64, &threads, err);
     o.flagged_file = sv_arg(args, "flagged");
+    o.lm = sv_arg(args, "lm");
+    o.spm = sv_arg(args, "spm");
     o.tokenizer = sv_arg(args, "tokenizer");
     if (sv_arg(args, "lang")) o.lang = sv_arg(args, "lang");
     sv_stats *s = NULL;
@@ -56,5 +61,5 @@ static sv_status run(const sv_args *args, sv_error *err) {
 }
 
 const sv_command sv_cmd_caption_stats = {
-    .name = "caption-stats", .group = "Text", .usage = "[--view NAME] [--char-rep-len N] [--word-rep-len N] [--flagged FILE] [--tokenizer DIR] < LINES",
+    .name = "caption-stats", .group = "Text", .usage = "[--view NAME] [--char-rep-len N] [--word-rep-len N] [--flagged FILE] [--lm FILE --spm FILE] [--tokenizer DIR] < LINES",
     .summary = "measure captions as Data-Juicer's filters do", .about = about, .flags = flags, .run = run};

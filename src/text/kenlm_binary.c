@@ -89,7 +89,7 @@ static sv_status read_header(sv_kenlm *m, layout *l) {
     if (m->order < 2 || m->order > SV_KENLM_MAX_ORDER)
         return sv_fail(l->err, SV_E_MODEL, l->path, "is of order %d; 2 to %d can be read", m->order, SV_KENLM_MAX_ORDER);
     if (type < SV_KENLM_TRIE && !(l->multiplier >= 1.0f && l->multiplier < 1000.0f)) return refuse(l, "has an impossible probing multiplier");
-    const unsigned char *counts;
+    const unsigned char *counts = NULL;
     l->at = SANITY_SIZE + FIXED_SIZE;
     SV_TRY(take(l, 8 * (uint64_t)m->order, &counts));
     for (int i = 0; i < m->order; i++) {
@@ -118,7 +118,7 @@ static sv_status take_table(layout *l, uint64_t entries, uint32_t stride, sv_ken
 }
 
 static sv_status lay_out_probing(sv_kenlm *m, layout *l) {
-    const unsigned char *vocabulary;
+    const unsigned char *vocabulary = NULL;
     SV_TRY(take(l, 8, &vocabulary));
     if (sv_load32(vocabulary) != PROBING_VERSION)
         return sv_fail(l->err, SV_E_MODEL, l->path, "has a word table of version %u; only version %d can be read", sv_load32(vocabulary), PROBING_VERSION);
@@ -151,7 +151,7 @@ static sv_status take_level(layout *l, sv_kenlm_level *level, uint64_t entries, 
     level->entries = entries;
     level->word_bits = required_bits(l->counts[0]);
     level->next_bits = max_next ? required_bits(max_next) : 0;
-    const unsigned char *part;
+    const unsigned char *part = NULL;
     if (array && max_next) {
         unsigned chop = chopped_bits(entries + 1, max_next, configured);
         uint64_t align = (8 - l->at % 8) % 8;
@@ -169,7 +169,7 @@ static sv_status take_level(layout *l, sv_kenlm_level *level, uint64_t entries, 
 static sv_status lay_out_trie(sv_kenlm *m, layout *l) {
     const bool quant = m->type == SV_KENLM_QUANT_TRIE || m->type == SV_KENLM_QUANT_ARRAY_TRIE;
     const bool array = m->type == SV_KENLM_ARRAY_TRIE || m->type == SV_KENLM_QUANT_ARRAY_TRIE;
-    const unsigned char *part;
+    const unsigned char *part = NULL;
     SV_TRY(take(l, 8 + 8 * l->counts[0], &part));
     m->sorted_count = sv_load64(part);
     m->sorted = part + 8;

@@ -35,11 +35,13 @@ static sv_status add(sv_stats *s, const char *name, yyjson_mut_doc *doc, yyjson_
 }
 
 static sv_status add_all(sv_stats *s, const sv_stats_options *o, yyjson_mut_doc *doc, sv_error *err) {
-    yyjson_mut_val *char_rep = yyjson_mut_obj(doc), *word_rep = yyjson_mut_obj(doc), *flagged = yyjson_mut_obj(doc), *tokens = yyjson_mut_obj(doc);
+    yyjson_mut_val *char_rep = yyjson_mut_obj(doc), *word_rep = yyjson_mut_obj(doc), *flagged = yyjson_mut_obj(doc), *tokens = yyjson_mut_obj(doc),
+                   *perplexity = yyjson_mut_obj(doc);
     if (!yyjson_mut_obj_add_int(doc, char_rep, "rep_len", o->char_rep_len) || !yyjson_mut_obj_add_int(doc, word_rep, "rep_len", o->word_rep_len) ||
         !yyjson_mut_obj_add_strcpy(doc, flagged, "flagged_words_dir", o->flagged_file ? o->flagged_file : "") ||
         !yyjson_mut_obj_add_strcpy(doc, flagged, "lang", o->lang ? o->lang : "en") ||
-        !yyjson_mut_obj_add_strcpy(doc, tokens, "hf_tokenizer", o->tokenizer ? o->tokenizer : ""))
+        !yyjson_mut_obj_add_strcpy(doc, tokens, "hf_tokenizer", o->tokenizer ? o->tokenizer : "") ||
+        !yyjson_mut_obj_add_strcpy(doc, perplexity, "spm", o->spm ? o->spm : "") || !yyjson_mut_obj_add_strcpy(doc, perplexity, "lm", o->lm ? o->lm : ""))
         return sv_fail_memory(err, "statistics", 0);
     SV_TRY(add(s, "alphanumeric_filter", doc, NULL, err));
     SV_TRY(add(s, "special_characters_filter", doc, NULL, err));
@@ -50,11 +52,15 @@ static sv_status add_all(sv_stats *s, const sv_stats_options *o, yyjson_mut_doc 
     SV_TRY(add(s, "text_length_filter", doc, NULL, err));
     SV_TRY(add(s, "average_line_length_filter", doc, NULL, err));
     SV_TRY(add(s, "maximum_line_length_filter", doc, NULL, err));
+    if (o->lm && o->spm) SV_TRY(add(s, "perplexity_filter", doc, perplexity, err));
     return o->tokenizer ? add(s, "token_num_filter", doc, tokens, err) : SV_OK;
 }
 
 sv_status sv_stats_open(sv_stats **out, const sv_stats_options *o, sv_error *err) {
     *out = NULL;
+    if (!o->lm != !o->spm)
+        return sv_hint(err, sv_fail(err, SV_E_USAGE, "perplexity", "a language model and a SentencePiece model go together, and the %s is missing", o->lm ? "latter" : "former"),
+                       "give --lm FILE (ARPA or KenLM binary) and --spm FILE (.model)");
     sv_stats *s = calloc(1, sizeof *s);
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     sv_status st = s && doc ? SV_OK : sv_fail_memory(err, "statistics", sizeof *s);
