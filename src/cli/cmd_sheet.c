@@ -1,9 +1,28 @@
 /* cmd_sheet.c - synthvlm sheet: many pictures on one. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "args.h"
 #include "synthvlm/image.h"
+#include "synthvlm/stages.h"
+
+/* A run directory: its best captions with all their candidates. */
+static sv_status run_sheet(const sv_args *args, const char *dir, sv_error *err) {
+    int64_t captions = 6;
+    char path[4096];
+    const char *out = sv_arg(args, "output");
+    sv_status st = sv_arg_int(args, "captions", 1, 1000, &captions, err);
+    snprintf(path, sizeof path, "%s/sheet.png", dir);
+    if (st == SV_OK) st = sv_run_sheet(dir, out ? out : path, (int)captions, err);
+    if (st == SV_OK) printf("%s\n", out ? out : path);
+    return st;
+}
+
+static bool is_directory(const char *path) {
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+}
 
 static const char *base_name(const char *path) {
     const char *slash = strrchr(path, '/');
@@ -34,6 +53,7 @@ static sv_status read_small(const char *path, int cell, sv_image *out, sv_error 
 }
 
 static sv_status run(const sv_args *args, sv_error *err) {
+    if (sv_arg_count(args) == 1 && is_directory(sv_arg_at(args, 0))) return run_sheet(args, sv_arg_at(args, 0), err);
     const char *out_path = sv_arg(args, "output");
     sv_format format;
     sv_sheet_options o;
@@ -80,7 +100,8 @@ static sv_status run(const sv_args *args, sv_error *err) {
 }
 
 static const sv_flag flags[] = {
-    {"output", 'o', "FILE", "the sheet, .png, .jpg or .webp"},
+    {"output", 'o', "FILE", "the sheet, .png, .jpg or .webp; of a run directory: DIR/sheet.png if not given"},
+    {"captions", 0, "N", "of a run directory: so many captions, evenly over the ranks, a row each; default 6"},
     {"columns", 0, "N", "pictures in a row; default: chosen so that the sheet is somewhat wider than high"},
     {"cell", 0, "N", "side of each picture in pixels, 32 to 4096; default 160"},
     {"title", 0, "TEXT", "a line above the pictures"},
@@ -89,12 +110,14 @@ static const sv_flag flags[] = {
 
 const sv_command sv_cmd_sheet = {
     .name = "sheet",
-    .group = "Images",
-    .usage = "FILE... -o OUT.png [--columns N] [--cell N] [--title TEXT]",
-    .summary = "a contact sheet of many pictures",
-    .about = "Pictures keep their shape and are shown with their file names. A file that cannot be read leaves an empty place and a warning, and\n"
+    .group = "Datasets",
+    .usage = "DIR [--captions N] [-o OUT.png] | FILE... -o OUT.png [--columns N] [--cell N] [--title TEXT]",
+    .summary = "a contact sheet of a run's candidates, or of any pictures",
+    .about = "Of a run directory: captions with their candidates side by side, scores below, the picked one framed.\n"
+             "Of files: they keep their shape and are shown with their file names. A file that cannot be read leaves an empty place and a warning, and\n"
              "the exit code is 1.\n\n"
-             "Example: synthvlm sheet images/*.jpg -o sheet.png --columns 6 --title \"First try\"",
+             "Examples: synthvlm sheet demo-run\n"
+             "          synthvlm sheet images/*.jpg -o sheet.png --columns 6 --title \"First try\"",
     .flags = flags,
     .min_args = 1,
     .max_args = -1,
