@@ -1,4 +1,6 @@
 /* cmd_noise.c - synthvlm noise: the normals that torch.randn draws on the CPU. */
+#include <errno.h>
+#include <string.h>
 #include <stdlib.h>
 
 #include "args.h"
@@ -53,7 +55,7 @@ static sv_status write_values(const float *values, size_t n, sv_error *err) {
     }
     if (!ferror(stdout) && fflush(stdout) == 0) return SV_OK;
     snprintf(err->what, sizeof err->what, "stdout");
-    snprintf(err->why, sizeof err->why, "cannot write");
+    snprintf(err->why, sizeof err->why, "cannot write: %s", strerror(errno));
     return err->status = SV_E_IO;
 }
 

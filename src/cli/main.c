@@ -92,7 +92,7 @@ int main(int argc, char **argv) {
     }
     if (fflush(stdout) != 0 && st == SV_OK) {
         snprintf(err.what, sizeof err.what, "stdout");
-        snprintf(err.why, sizeof err.why, "cannot write");
+        snprintf(err.why, sizeof err.why, "cannot write: %s", strerror(errno));
         st = SV_E_IO;
     }
     /* A reader that has seen enough (`… | head`) is not worth a word. */
