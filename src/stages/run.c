@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "diffusion/model_dir.h"
 #include "stages/draw.h"
 #include "stages/produce.h"
 #include "synthvlm/dataset.h"
@@ -78,8 +79,22 @@ static sv_status make_sheet(sv_rundir *run, sv_error *err) {
     return st;
 }
 
+/* Finds out about missing model parts before hours are spent on captions. */
+static sv_status check_models(const sv_recipe *r, sv_error *err) {
+    sv_model_dir model;
+    SV_TRY(sv_model_dir_read(&model, r->generate.model, err));
+    sv_status st = sv_model_dir_check(&model, err);
+    sv_model_dir_free(&model);
+    if (st == SV_OK && r->score.clip.model && !sv_is_dir(r->score.clip.model)) {
+        st = sv_fail(err, SV_E_MODEL, r->score.clip.model, "no such directory");
+        sv_hint(err, st, "score.clip.model is a local CLIP directory with ONNX parts; null turns CLIPScore off");
+    }
+    return st;
+}
+
 /* Fewer pairs than asked is said at the end; the datasets of what there is are written all the same. */
 static sv_status run_all(sv_rundir *run, sv_error *err) {
+    SV_TRY(check_models(run->recipe, err));
     SV_TRY(sv_curate(run, NULL, err));
     SV_TRY(produce(run, err));
     sv_status selected = sv_select(run, NULL, err);
