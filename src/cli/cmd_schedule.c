@@ -120,7 +120,7 @@ static sv_status run(const sv_args *args, sv_error *err) {
     sv_scheduler *s = NULL;
     sv_sampler *p = NULL;
     sv_sample_options o;
-    sv_status st = sv_arg_int(args, "steps", 1, 100000, &steps, err);
+    sv_status st = sv_arg_int(args, "steps", 1, 10000, &steps, err);
     if (st == SV_OK) st = sv_arg_real(args, "mu", -100, 100, &mu, err);
     if (st == SV_OK) st = read_text(sv_arg(args, "config"), &config, err);
     if (st == SV_OK) st = sv_scheduler_open(&s, config, sv_arg(args, "override"), err);

@@ -32,7 +32,7 @@ typedef struct key_info {
 #define NAME(field, ...) {#field, KEY_NAME, AT(field), .names = __VA_ARGS__}
 
 static const key_info KEYS[] = {
-    INT(num_train_timesteps, 1, 1000000),
+    INT(num_train_timesteps, 1, 100000),
     REAL(beta_start),
     REAL(beta_end),
     NAME(beta_schedule, "linear|scaled_linear|squaredcos_cap_v2|exp|sigmoid|laplace"),
@@ -72,7 +72,7 @@ static const key_info KEYS[] = {
     {"disable_corrector", KEY_INTS, AT(disable_corrector)},
     {"solver_p", KEY_NAME, AT(solver_p), .nullable = true, .names = ""},
     REAL_OR_NULL(shift_terminal),
-    INT(original_inference_steps, 1, 1000000),
+    INT(original_inference_steps, 1, 100000),
     REAL(timestep_scaling),
     REAL(shift),
     REAL_OR_NULL(base_shift),
@@ -157,7 +157,7 @@ static sv_status read_list(const key_info *k, const sv_scheduler_kind *kind, yyj
     if (yyjson_is_null(value) && k->nullable) return SV_OK;
     if (!yyjson_is_arr(value) || (reals && !yyjson_arr_size(value))) return wrong(err, kind, k->name, value, wanted);
     size_t n = yyjson_arr_size(value);
-    if (n > 1000000) return sv_fail(err, SV_E_INPUT, "scheduler config", "%s: %s has %zu values", kind->info.name, k->name, n);
+    if (n > 100000) return sv_fail(err, SV_E_INPUT, "scheduler config", "%s: %s has %zu values", kind->info.name, k->name, n);
     void *list = calloc(n + 1, 8);
     if (!list) return sv_fail_memory(err, "scheduler config", (n + 1) * 8);
     if (reals) {

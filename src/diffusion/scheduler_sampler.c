@@ -6,7 +6,7 @@
 #include "base/str.h"
 #include "diffusion/schedule_math.h"
 
-#define MAX_STEPS 100000
+#define MAX_STEPS 10000
 
 void sv_sample_options_init(sv_sample_options *o, int steps) {
     *o = (sv_sample_options){.steps = steps, .mu = NAN, .s_tmax = INFINITY, .s_noise = 1};
