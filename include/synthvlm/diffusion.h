@@ -50,6 +50,7 @@ const char *sv_scheduler_json(const sv_scheduler *s);
 typedef struct sv_sample_options {
     int steps;
     double mu;                                        /* dynamic shifting of flow matching; NaN: none */
+    bool unit_sigmas;                                 /* flow matching: from sigmas 1 .. 1/steps, as Flux asks, instead of the class's own. false */
     double eta;                                       /* DDIM, 0 */
     bool use_clipped_model_output;                    /* DDIM, false */
     double s_churn, s_tmin, s_tmax, s_noise;          /* Euler: 0, 0, inf, 1 */

@@ -62,6 +62,8 @@ static void print_tokenizers(yyjson_val *root) {
     yyjson_arr_foreach(yyjson_obj_get(root, "tokenizers"), i, n, t) {
         if (text_of(t, "error", NULL))
             printf("\n%s\n  %s\n", text_of(t, "name", ""), text_of(t, "error", ""));
+        else if (yyjson_get_bool(yyjson_obj_get(t, "t5")))
+            printf("\n%s\n  T5, %lld ids\n", text_of(t, "name", ""), (long long)yyjson_get_int(yyjson_obj_get(t, "vocabulary")));
         else
             printf("\n%s\n  %lld ids, rows of %lld: start %lld, end %lld, padding %lld\n", strcmp(text_of(t, "name", ""), ".") ? text_of(t, "name", "") : "tokenizer",
                    (long long)yyjson_get_int(yyjson_obj_get(t, "vocabulary")), (long long)yyjson_get_int(yyjson_obj_get(t, "max_length")),

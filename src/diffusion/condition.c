@@ -5,15 +5,32 @@
 
 #include "diffusion/pipeline.h"
 
-/* A row of ids for encoder i: start, content, end, padding. */
-static sv_status lay_out(sv_pipeline *p, int i, const char *text, int64_t *row, sv_encoded *out, sv_error *err) {
+/* Writes the row of `length` ids that encoder i sees of a text, and counts its tokens. */
+typedef sv_status (*lay_fn)(sv_pipeline *p, int i, const char *text, size_t length, int64_t *row, sv_encoded *out, sv_error *err);
+
+/* Start, content, end, padding. */
+static sv_status lay_out_clip(sv_pipeline *p, int i, const char *text, size_t length, int64_t *row, sv_encoded *out, sv_error *err) {
     const sv_tokenizer *t = p->tokenizers[i];
-    size_t length = (size_t)p->text_length[i];
     sv_ids ids = {0};
     int32_t *cells = malloc(length * sizeof *cells);
     sv_status st = cells ? sv_tokenizer_encode(t, text, strlen(text), SV_CLEAN_HF, &ids, err) : sv_fail_memory(err, "text", length * sizeof *cells);
     if (st == SV_OK) {
         out->cut = sv_tokenizer_row(t, &ids, length, sv_tokenizer_pad(t), cells);
+        out->tokens = ids.size;
+        for (size_t k = 0; k < length; k++) row[k] = cells[k];
+    }
+    sv_ids_free(&ids);
+    free(cells);
+    return st;
+}
+
+/* Content, end, padding. */
+static sv_status lay_out_t5(sv_pipeline *p, int i, const char *text, size_t length, int64_t *row, sv_encoded *out, sv_error *err) {
+    sv_ids ids = {0};
+    int32_t *cells = malloc(length * sizeof *cells);
+    sv_status st = cells ? sv_t5_encode(p->t5[i], text, strlen(text), &ids, err) : sv_fail_memory(err, "text", length * sizeof *cells);
+    if (st == SV_OK) {
+        out->cut = sv_t5_row(&ids, length, cells);
         out->tokens = ids.size;
         for (size_t k = 0; k < length; k++) row[k] = cells[k];
     }
@@ -30,10 +47,9 @@ static sv_status copy_floats(const float *from, int64_t n, float **out, sv_error
 }
 
 /* Takes what the graph gave over into out. */
-static sv_status take(const sv_pipeline *p, int i, const sv_call_result *hidden, const sv_call_result *pooled, sv_encoded *out, sv_error *err) {
-    const char *graph = p->dir.parts[SV_PART_TEXT_ENCODER + i].graph;
-    if (hidden->rank != 3 || hidden->dims[0] != 1 || hidden->dims[1] != p->text_length[i] || hidden->dims[2] < 1)
-        return sv_fail(err, SV_E_MODEL, graph, "the hidden state does not have the shape [1, %d, width]", p->text_length[i]);
+static sv_status take(const char *graph, int length, const sv_call_result *hidden, const sv_call_result *pooled, sv_encoded *out, sv_error *err) {
+    if (hidden->rank != 3 || hidden->dims[0] != 1 || hidden->dims[1] != length || hidden->dims[2] < 1)
+        return sv_fail(err, SV_E_MODEL, graph, "the hidden state does not have the shape [1, %d, width]", length);
     if (pooled && (pooled->rank != 2 || pooled->dims[0] != 1 || pooled->dims[1] < 1))
         return sv_fail(err, SV_E_MODEL, graph, "the pooled text does not have the shape [1, width]");
     out->rows = hidden->dims[1];
@@ -44,21 +60,31 @@ static sv_status take(const sv_pipeline *p, int i, const sv_call_result *hidden,
     return copy_floats(pooled->data, out->pooled_width, &out->pooled, err);
 }
 
-sv_status sv_encode_clip(sv_pipeline *p, int i, const char *text, const char *hidden, const char *pooled, sv_encoded *out, sv_error *err) {
+/* Runs encoder i on the row that `lay` writes. */
+static sv_status run_encoder(sv_pipeline *p, int i, const char *text, int length, lay_fn lay, const char *hidden, const char *pooled, sv_encoded *out,
+                             sv_error *err) {
     sv_call *call;
     int64_t *row;
     const sv_call_result *states, *pool = NULL;
     *out = (sv_encoded){0};
     SV_TRY(sv_call_open(&call, p->sessions[SV_PART_TEXT_ENCODER + i], err));
-    sv_status st = sv_call_ints(call, "input_ids", (int64_t[]){1, p->text_length[i]}, 2, &row, err);
+    sv_status st = sv_call_ints(call, "input_ids", (int64_t[]){1, length}, 2, &row, err);
     if (st == SV_OK) st = sv_call_output_any(call, hidden, &states, err);
     if (st == SV_OK && pooled) st = sv_call_output_any(call, pooled, &pool, err);
-    if (st == SV_OK) st = lay_out(p, i, text, row, out, err);
+    if (st == SV_OK) st = lay(p, i, text, (size_t)length, row, out, err);
     if (st == SV_OK) st = sv_call_run(call, err);
-    if (st == SV_OK) st = take(p, i, states, pool, out, err);
+    if (st == SV_OK) st = take(p->dir.parts[SV_PART_TEXT_ENCODER + i].graph, length, states, pool, out, err);
     if (st != SV_OK) sv_encoded_free(out);
     sv_call_close(&call);
     return st;
+}
+
+sv_status sv_encode_clip(sv_pipeline *p, int i, const char *text, const char *hidden, const char *pooled, sv_encoded *out, sv_error *err) {
+    return run_encoder(p, i, text, p->text_length[i], lay_out_clip, hidden, pooled, out, err);
+}
+
+sv_status sv_encode_t5(sv_pipeline *p, int i, const char *text, int length, sv_encoded *out, sv_error *err) {
+    return run_encoder(p, i, text, length, lay_out_t5, "last_hidden_state", NULL, out, err);
 }
 
 void sv_encoded_free(sv_encoded *e) {

@@ -8,6 +8,8 @@ static const sv_family *const families[] = {
     &sv_family_lcm,
     &sv_family_sdxl,
     &sv_family_sdxl_refiner,
+    &sv_family_sd3,
+    &sv_family_flux,
 };
 
 size_t sv_family_count(void) {

@@ -24,10 +24,13 @@ typedef struct sv_family {
     const char *help;            /* one line */
     unsigned parts;              /* bits of sv_part that must be there unless switched off in model_index.json */
     unsigned tokenizers;         /* bits, likewise */
+    unsigned t5;                 /* bits: those of them that are T5's, the others are CLIP's */
     const char *denoiser;        /* its folder: "unet" or "transformer" */
     const char *sample, *output; /* the denoiser's names for latents in and prediction out */
     const char *pooled;          /* its name for the pooled text; NULL: it takes none */
     sv_guidance guidance_kind;
+    bool packed;                 /* latents as a row of 2 x 2 patches, [h/2 * w/2, 4c], and a schedule of its own: sigmas 1 .. 1/steps */
+    float timestep_unit;         /* transformers: one timestep a row, divided by this; 0: a unet, one for all rows */
     bool needs_source;           /* refines pictures, cannot begin with noise */
     int steps;                   /* diffusers' defaults of a call */
     double guidance, strength;
@@ -49,5 +52,7 @@ const sv_family *sv_family_find(const char *class_name);
 /* One file each, or one for near relatives. */
 extern const sv_family sv_family_sd, sv_family_lcm;
 extern const sv_family sv_family_sdxl, sv_family_sdxl_refiner;
+extern const sv_family sv_family_sd3;
+extern const sv_family sv_family_flux;
 
 #endif

@@ -63,6 +63,7 @@ typedef struct sv_model_sizes {
     int factor;                  /* picture pixels per latent value along a side */
     int multiple;                /* sides must be multiples of this */
     int channels;                /* of the latents */
+    int patch;                   /* latent values that a transformer takes together along a side; 1: a unet */
     int width, height;           /* the model's own size in pixels */
     float scaling, shift;        /* decoder input = latents / scaling + shift */
 } sv_model_sizes;

@@ -5,6 +5,7 @@ sv_status sv_model_dir_sizes(const sv_model_dir *m, sv_model_sizes *out, sv_erro
     const sv_part_files *denoiser = &m->parts[SV_PART_DENOISER], *decoder = &m->parts[SV_PART_DECODER];
     int64_t channels, in, side, patch;
     double scaling, shift;
+    bool packed = m->family && m->family->packed;
     size_t levels = sv_config_list_size(decoder, "block_out_channels"), depth = sv_config_list_size(denoiser, "block_out_channels");
     if (!levels || levels > 16) {
         sv_fail(err, SV_E_MODEL, m->path, "vae_decoder/config.json does not say how the decoder is built (block_out_channels)");
@@ -13,8 +14,12 @@ sv_status sv_model_dir_sizes(const sv_model_dir *m, sv_model_sizes *out, sv_erro
     if (sv_config_list_size(decoder, "latents_mean")) return sv_fail(err, SV_E_MODEL, m->path, "decoders with latents_mean and latents_std are not available");
     SV_TRY(sv_config_int(decoder, "latent_channels", 4, &channels, err));
     SV_TRY(sv_config_int(denoiser, "in_channels", channels, &in, err));
-    SV_TRY(sv_config_int(denoiser, "sample_size", 64, &side, err));
+    SV_TRY(sv_config_int(denoiser, "sample_size", packed ? 128 : 64, &side, err));
     SV_TRY(sv_config_int(denoiser, "patch_size", 1, &patch, err));
+    if (packed) {                /* 2 x 2 patches are made before the denoiser sees them */
+        in /= 4;
+        patch = 2;
+    }
     SV_TRY(sv_config_real(decoder, "scaling_factor", 0.18215, &scaling, err));
     SV_TRY(sv_config_real(decoder, "shift_factor", 0, &shift, err));
     if (in != channels)
@@ -27,6 +32,7 @@ sv_status sv_model_dir_sizes(const sv_model_dir *m, sv_model_sizes *out, sv_erro
     /* Each further level of a unet halves the latents, and its graph can only double them back if nothing was rounded away. */
     out->multiple = (out->factor << (depth > 1 && depth < 16 ? depth - 1 : 0)) * (int)patch;
     out->channels = (int)channels;
+    out->patch = (int)patch;
     out->scaling = (float)scaling;
     out->shift = (float)shift;
     out->width = out->height = (int)side * out->factor;

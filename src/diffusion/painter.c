@@ -28,6 +28,8 @@ static sv_status check_options(const sv_pipeline *p, const sv_paint_options *o, 
         sv_fail(err, SV_E_USAGE, "model", "%s refines pictures and cannot begin with noise", p->family->name(&p->dir));
         return sv_hint(err, SV_E_USAGE, "give it an init_image, or name it as the refiner of a base model");
     }
+    if (o->from != SV_FROM_NOISE && p->family->packed)
+        return sv_fail(err, SV_E_USAGE, "init_image", "is not available for %s", p->family->name(&p->dir));
     return SV_OK;
 }
 
@@ -39,11 +41,24 @@ static sv_status bind_decoder(sv_painter *w, sv_error *err) {
     return sv_call_output(w->decode, "sample", (int64_t[]){1, 3, w->o.height, w->o.width}, 4, &w->picture, err);
 }
 
+/* Large pictures need more noise: mu grows linearly with the number of patches (diffusers' calculate_shift). */
+static double shift_for_size(const sv_painter *w) {
+    const sv_scheduler_config *c = &w->scheduler->config;
+    int64_t patch = w->p->sizes.patch, patches = w->h / patch * (w->w / patch);
+    double slope = (c->max_shift - c->base_shift) / (double)(c->max_image_seq_len - c->base_image_seq_len);
+    return (double)patches * slope + (c->base_shift - slope * (double)c->base_image_seq_len);
+}
+
 static sv_status open_sampler(sv_painter *w, const sv_paint_options *o, sv_error *err) {
     sv_sample_options so;
     sv_sample_options_init(&so, o->steps);
     so.eta = o->eta;
+    so.unit_sigmas = w->p->family->packed;
     SV_TRY(sv_scheduler_open_amended(&w->scheduler, w->p->dir.scheduler, o->scheduler, w->p->family->amend, err));
+    bool own_sigmas = strcmp(sv_scheduler_class(w->scheduler), "FlowMatchEulerDiscreteScheduler") == 0 || w->scheduler->config.use_flow_sigmas;
+    if (so.unit_sigmas && !own_sigmas)
+        return sv_fail(err, SV_E_USAGE, "scheduler", "%s gives its own sigmas, which %s does not take", w->p->family->name(&w->p->dir), sv_scheduler_class(w->scheduler));
+    if (w->scheduler->config.use_dynamic_shifting) so.mu = shift_for_size(w);
     SV_TRY(sv_sampler_open(&w->sampler, w->scheduler, &so, w->batch, w->values, err));
     return sv_painter_range(w, err);
 }
@@ -129,21 +144,22 @@ static sv_status bind_guidance(sv_painter *w, sv_error *err) {
 
 static sv_status bind_denoiser(sv_painter *w, const sv_condition *c, sv_error *err) {
     const sv_family *f = w->p->family;
-    int64_t rows = (int64_t)w->rows, shape[4] = {rows, w->p->sizes.channels, w->h, w->w};
+    int64_t rows = (int64_t)w->rows, shape[4] = {rows, w->p->sizes.channels, w->h, w->w}, row[3] = {rows, w->h / 2 * (w->w / 2), 4 * w->p->sizes.channels};
+    const int64_t *dims = f->packed ? row : shape;
+    int rank = f->packed ? 3 : 4;
     sv_call_close(&w->denoise);
     w->pooled = NULL;
     SV_TRY(sv_call_open(&w->denoise, w->p->sessions[SV_PART_DENOISER], err));
-    SV_TRY(sv_call_floats(w->denoise, f->sample, shape, 4, &w->sample, err));
-    SV_TRY(sv_call_number(w->denoise, "timestep", 1, &w->timestep, err));
-    SV_TRY(sv_call_output(w->denoise, f->output, shape, 4, &w->output, err));
+    SV_TRY(sv_call_floats(w->denoise, f->sample, dims, rank, &w->sample, err));
+    SV_TRY(sv_call_number(w->denoise, "timestep", f->timestep_unit > 0 ? rows : 1, &w->timestep, err));
+    SV_TRY(sv_call_output(w->denoise, f->output, dims, rank, &w->output, err));
     SV_TRY(sv_call_floats(w->denoise, "encoder_hidden_states", (int64_t[]){rows, c->rows, c->width}, 3, &w->hidden, err));
     if (f->pooled) SV_TRY(sv_call_floats(w->denoise, f->pooled, (int64_t[]){rows, c->pooled_width}, 2, &w->pooled, err));
-    SV_TRY(bind_guidance(w, err));
-    if (f->bind) SV_TRY(f->bind(w, err));
     w->text_rows = c->rows;
     w->text_width = c->width;
     w->pooled_width = c->pooled_width;
-    return SV_OK;
+    SV_TRY(bind_guidance(w, err));
+    return f->bind ? f->bind(w, err) : SV_OK;
 }
 
 static sv_status check_text(const sv_painter *w, const sv_condition *c, sv_error *err) {
@@ -212,11 +228,12 @@ static void guide(sv_painter *w) {
 static sv_status denoise(sv_painter *w, const volatile int *stop, sv_error *err) {
     size_t all = w->batch * w->values;
     const double *timesteps = sv_sampler_timesteps(w->sampler);
+    float unit = w->p->family->timestep_unit;
     for (size_t i = w->begin; i < w->end; i++) {
         if (stop && *stop) return sv_fail(err, SV_E_STOPPED, "drawing", "stopped on request");
         sv_sampler_scale_input(w->sampler, i, w->latents, w->sample);
         if (w->guided) memcpy(w->sample + all, w->sample, all * sizeof(float));
-        *w->timestep = timesteps[i];
+        *w->timestep = unit > 0 ? (float)timesteps[i] / unit : timesteps[i];
         SV_TRY(sv_call_run(w->denoise, err));
         if (w->guided)
             guide(w);
@@ -250,7 +267,11 @@ static sv_status decode(sv_painter *w, size_t b, sv_painted *out, sv_error *err)
     out->finite = isfinite(out->latents_sum);
     SV_TRY(sv_image_alloc(&out->image, w->o.width, w->o.height, SV_MODE_RGB, err));
     if (!out->finite) return SV_OK;
-    for (size_t i = 0; i < w->values; i++) w->code[i] = x[i] / s->scaling + s->shift;
+    if (w->p->family->packed)
+        sv_unpack(x, s->channels, w->h, w->w, w->code);
+    else
+        memcpy(w->code, x, w->values * sizeof(float));
+    for (size_t i = 0; i < w->values; i++) w->code[i] = w->code[i] / s->scaling + s->shift;
     SV_TRY(sv_call_run(w->decode, err));
     out->finite = to_bytes(w->picture, w->o.width, w->o.height, out->image.data);
     return SV_OK;

@@ -43,9 +43,10 @@ sv_status sv_painter_range(sv_painter *w, sv_error *err) {
         if (calls_per_step(w) == 2 && n % 2 == 0) n++;      /* not in the middle of a step */
         w->begin = n < length ? length - n : 0;
     } else if (o->from == SV_FROM_IMAGE) {
-        double run = trunc(o->steps * (isnan(o->strength) ? w->p->family->strength : o->strength));
-        size_t n = run < o->steps ? (size_t)run : (size_t)o->steps;
-        w->begin = ((size_t)o->steps - n) * calls_per_step(w);
+        double run = o->steps * (isnan(o->strength) ? w->p->family->strength : o->strength);
+        /* Transformers round the number of steps left out down, unets that of the steps run. */
+        double skipped = w->p->family->timestep_unit > 0 ? trunc(o->steps - fmin(run, o->steps)) : o->steps - fmin(trunc(run), o->steps);
+        w->begin = (size_t)skipped * calls_per_step(w);
     }
     if (ends_early) {
         double limit = cut_off(w, o->denoising_end);
@@ -93,6 +94,18 @@ static void draw_code(sv_painter *w, size_t b, float *x) {
     }
 }
 
+void sv_pack(const float *x, int64_t c, int64_t h, int64_t w, float *out) {
+    for (int64_t y = 0; y < h; y++)
+        for (int64_t k = 0; k < w; k++)
+            for (int64_t i = 0; i < c; i++) out[((y / 2 * (w / 2) + k / 2) * c + i) * 4 + y % 2 * 2 + k % 2] = x[(i * h + y) * w + k];
+}
+
+void sv_unpack(const float *x, int64_t c, int64_t h, int64_t w, float *out) {
+    for (int64_t y = 0; y < h; y++)
+        for (int64_t k = 0; k < w; k++)
+            for (int64_t i = 0; i < c; i++) out[(i * h + y) * w + k] = x[((y / 2 * (w / 2) + k / 2) * c + i) * 4 + y % 2 * 2 + k % 2];
+}
+
 sv_status sv_painter_start(sv_painter *w, const sv_paint_source *source, const uint64_t *seeds, size_t n, sv_error *err) {
     float sigma = sv_sampler_init_noise_sigma(w->sampler);
     bool noisy = w->o.from == SV_FROM_IMAGE && !(w->o.denoising_start > 0 && w->o.denoising_start < 1);
@@ -107,6 +120,10 @@ sv_status sv_painter_start(sv_painter *w, const sv_paint_source *source, const u
         if (w->o.from == SV_FROM_NOISE) {
             sv_randn(&w->generators[b], x, w->values);
             for (size_t i = 0; i < w->values; i++) x[i] *= sigma;
+            if (w->p->family->packed) {
+                memcpy(w->predicted, x, w->values * sizeof(float));
+                sv_pack(w->predicted, w->p->sizes.channels, w->h, w->w, x);
+            }
         } else if (w->o.from == SV_FROM_LATENTS) {
             memcpy(x, source->latents + as * w->values, w->values * sizeof(float));
         } else {

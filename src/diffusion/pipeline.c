@@ -89,19 +89,28 @@ sv_status sv_pipeline_need_encoder(sv_pipeline *p, sv_error *err) {
     return st;
 }
 
+static sv_status check_vocabulary(const sv_pipeline *p, int i, size_t vocabulary, sv_error *err) {
+    const sv_part_files *encoder = &p->dir.parts[SV_PART_TEXT_ENCODER + i];
+    int64_t rows;
+    SV_TRY(sv_config_int(encoder, "vocab_size", 0, &rows, err));
+    if (rows <= 0 || vocabulary <= (size_t)rows) return SV_OK;
+    sv_fail(err, SV_E_MODEL, p->dir.tokenizers[i], "has %zu entries, but %s was trained with %lld", vocabulary, encoder->name, (long long)rows);
+    return sv_hint(err, SV_E_MODEL, "tokenizer and text encoder are of different models");
+}
+
 static sv_status load_tokenizers(sv_pipeline *p, sv_error *err) {
     for (int i = 0; i < SV_MAX_TOKENIZERS; i++) {
         if (!sv_model_dir_needs_tokenizer(&p->dir, i)) continue;
-        SV_TRY(sv_tokenizer_open(&p->tokenizers[i], p->dir.tokenizers[i], err));
-        const sv_part_files *encoder = &p->dir.parts[SV_PART_TEXT_ENCODER + i];
-        int64_t rows, positions;
-        SV_TRY(sv_config_int(encoder, "vocab_size", 0, &rows, err));
-        SV_TRY(sv_config_int(encoder, "max_position_embeddings", 77, &positions, err));
-        size_t vocabulary = sv_tokenizer_vocabulary(p->tokenizers[i]), longest = sv_tokenizer_max_length(p->tokenizers[i]);
-        if (rows > 0 && vocabulary > (size_t)rows) {
-            sv_fail(err, SV_E_MODEL, p->dir.tokenizers[i], "has %zu entries, but %s was trained with %lld", vocabulary, encoder->name, (long long)rows);
-            return sv_hint(err, SV_E_MODEL, "tokenizer and text encoder are of different models");
+        if (p->family->t5 & SV_BIT(i)) {
+            SV_TRY(sv_t5_open(&p->t5[i], p->dir.tokenizers[i], err));
+            SV_TRY(check_vocabulary(p, i, sv_t5_vocabulary(p->t5[i]), err));
+            continue;
         }
+        SV_TRY(sv_tokenizer_open(&p->tokenizers[i], p->dir.tokenizers[i], err));
+        SV_TRY(check_vocabulary(p, i, sv_tokenizer_vocabulary(p->tokenizers[i]), err));
+        int64_t positions;
+        size_t longest = sv_tokenizer_max_length(p->tokenizers[i]);
+        SV_TRY(sv_config_int(&p->dir.parts[SV_PART_TEXT_ENCODER + i], "max_position_embeddings", 77, &positions, err));
         /* Tokenizers without a limit say a number beyond all sense; the encoder's table of positions is the limit then. */
         p->text_length[i] = longest > 2 && longest <= (size_t)positions ? (int)longest : (int)positions;
         if (p->text_length[i] < 3) return sv_fail(err, SV_E_MODEL, p->dir.tokenizers[i], "gives no room for a text: %d ids", p->text_length[i]);
@@ -140,7 +149,10 @@ void sv_pipeline_close(sv_pipeline **pipeline) {
     sv_pipeline *p = *pipeline;
     if (!p) return;
     for (int i = 0; i < SV_PARTS; i++) sv_session_close(&p->sessions[i]);
-    for (int i = 0; i < SV_MAX_TOKENIZERS; i++) sv_tokenizer_close(&p->tokenizers[i]);
+    for (int i = 0; i < SV_MAX_TOKENIZERS; i++) {
+        sv_tokenizer_close(&p->tokenizers[i]);
+        sv_t5_close(&p->t5[i]);
+    }
     sv_model_dir_free(&p->dir);
     pthread_mutex_destroy(&p->lock);
     free(p->provider);

@@ -7,12 +7,14 @@
 #include "diffusion/family.h"
 #include "infer/infer.h"
 #include "synthvlm/tokenizer.h"
+#include "text/t5_tokenizer.h"
 
 struct sv_pipeline {
     sv_model_dir dir;
     const sv_family *family;
     sv_session *sessions[SV_PARTS];
     sv_tokenizer *tokenizers[SV_MAX_TOKENIZERS];
+    sv_t5 *t5[SV_MAX_TOKENIZERS];             /* where the family has T5's instead */
     int text_length[SV_MAX_TOKENIZERS];       /* ids in a row of that encoder */
     char *provider;
     int threads;
@@ -47,7 +49,7 @@ struct sv_painter {
     sv_sampler *sampler;
     size_t begin, end;           /* the sampler's steps that are run */
     sv_generator *generators;    /* [batch] */
-    float *latents;              /* [batch, c, h, w] */
+    float *latents;              /* [batch, c, h, w], or packed [batch, h/2 * w/2, 4c] where the family does so; as everything up to `code` */
     float *predicted;            /* [batch, c, h, w]: the denoiser's output after guidance; noise before the loop */
 
     sv_call *denoise;            /* bound at the first run, when the text's shape is known, and again if that changes */
@@ -80,6 +82,8 @@ void sv_encoded_free(sv_encoded *e);
 
 /* Tokenises text for CLIP encoder i and runs it: output `hidden` [1, rows, width] and, unless NULL, `pooled` [1, pooled_width]. */
 sv_status sv_encode_clip(sv_pipeline *p, int i, const char *text, const char *hidden, const char *pooled, sv_encoded *out, sv_error *err);
+/* Tokenises text for T5 encoder i and runs it: last_hidden_state [1, length, width]. No attention mask, as diffusers. */
+sv_status sv_encode_t5(sv_pipeline *p, int i, const char *text, int length, sv_encoded *out, sv_error *err);
 /* Name of the hidden state `back` layers before the last one, into buf ("hidden_states.11"). SV_E_MODEL: the graph does not give it. */
 sv_status sv_hidden_state_name(const sv_pipeline *p, int i, int back, char *buf, size_t size, sv_error *err);
 
@@ -88,6 +92,9 @@ sv_status sv_hidden_state_name(const sv_pipeline *p, int i, int back, char *buf,
 /* Steps that are run, from strength, denoising_start and denoising_end. */
 sv_status sv_painter_range(sv_painter *w, sv_error *err);
 sv_status sv_painter_bind_encoder(sv_painter *w, sv_error *err);
+/* [c, h, w] to rows of 2 x 2 patches, [h/2 * w/2, 4c], and back. */
+void sv_pack(const float *x, int64_t c, int64_t h, int64_t w, float *out);
+void sv_unpack(const float *x, int64_t c, int64_t h, int64_t w, float *out);
 /* Seeds the generators and fills in the latents. */
 sv_status sv_painter_start(sv_painter *w, const sv_paint_source *source, const uint64_t *seeds, size_t n, sv_error *err);
 

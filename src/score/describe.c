@@ -10,6 +10,7 @@
 #include "infer/graph_file.h"
 #include "score/clip.h"
 #include "synthvlm/model.h"
+#include "text/t5_tokenizer.h"
 
 /* One description under way. */
 typedef struct account {
@@ -108,6 +109,23 @@ static void add_tokenizer(account *a, const char *name, const char *dir) {
     sv_tokenizer_close(&t);
 }
 
+static void add_t5(account *a, const char *name, const char *dir) {
+    sv_t5 *t = NULL;
+    sv_error err;
+    yyjson_mut_val *o = yyjson_mut_obj(a->doc);
+    yyjson_mut_arr_add_val(a->tokenizers, o);
+    yyjson_mut_obj_add_strcpy(a->doc, o, "name", name);
+    if (sv_t5_open(&t, dir, &err) != SV_OK) {
+        char text[2048];
+        yyjson_mut_obj_add_strcpy(a->doc, o, "error", sv_error_text(&err, text, sizeof text));
+        add_missing(a, "tokenizer", name);
+        return;
+    }
+    yyjson_mut_obj_add_uint(a->doc, o, "vocabulary", sv_t5_vocabulary(t));
+    yyjson_mut_obj_add_bool(a->doc, o, "t5", true);
+    sv_t5_close(&t);
+}
+
 static sv_status finish(account *a, const char *command, char **json, const char *dir, sv_error *err) {
     bool complete = yyjson_mut_arr_size(a->missing) == 0;
     yyjson_mut_obj_add_val(a->doc, a->root, "parts", a->parts);
@@ -172,9 +190,10 @@ static sv_status describe_pipeline(const char *dir, char **json, sv_error *err) 
     }
     for (int i = 0; i < SV_MAX_TOKENIZERS; i++) {
         const char *name = sv_tokenizer_folder(i);
-        /* A third tokenizer is T5's, which is of another kind. */
-        if (m.tokenizers[i] && sv_model_dir_needs_tokenizer(&m, i)) add_tokenizer(&a, name, m.tokenizers[i]);
-        if (!m.tokenizers[i] && sv_model_dir_needs_tokenizer(&m, i)) add_missing(&a, "tokenizer", name);
+        if (!sv_model_dir_needs_tokenizer(&m, i)) continue;
+        if (!m.tokenizers[i]) add_missing(&a, "tokenizer", name);
+        else if (m.family->t5 & SV_BIT(i)) add_t5(&a, name, m.tokenizers[i]);
+        else add_tokenizer(&a, name, m.tokenizers[i]);
     }
     add_scheduler(&a, &m);
     add_sizes(&a, &m);

@@ -18,6 +18,13 @@ static float training_sigma(const sv_scheduler_config *c, int64_t k) {
     return (float)c->shift * sigma / (1.0f + (float)(c->shift - 1) * sigma);
 }
 
+/* A sigma that the caller gives: shifted once, in float32, as numpy does with a float32 array and Python's numbers. */
+static float given_sigma(const sv_scheduler_config *c, double mu, float sigma) {
+    float odds = 1.0f / sigma - 1.0f, m = (float)(c->time_shift_type == SV_SHIFT_LINEAR ? mu : exp(mu));
+    if (c->use_dynamic_shifting) return m / (m + odds);
+    return (float)c->shift * sigma / (1.0f + (float)(c->shift - 1) * sigma);
+}
+
 /* The ends of the range are shifted once in training_sigma, and once more here with the points between them: as diffusers. */
 static sv_status plan(sv_sampler *p, sv_error *err) {
     const sv_scheduler_config *c = &p->scheduler->config;
@@ -32,7 +39,8 @@ static sv_status plan(sv_sampler *p, sv_error *err) {
     double first = (double)training_sigma(c, c->num_train_timesteps) * train, last = (double)training_sigma(c, 1) * train;
     for (size_t i = 0; i < n; i++) {
         double sigma = sv_linspace64(first, last, n, i) / train;
-        sigmas[i] = c->use_dynamic_shifting ? sv_shift_time(c->time_shift_type, mu, sigma) : c->shift * sigma / (1 + (c->shift - 1) * sigma);
+        if (p->options.unit_sigmas) sigmas[i] = given_sigma(c, mu, (float)sv_linspace64(1, 1 / (double)n, n, i));
+        else sigmas[i] = c->use_dynamic_shifting ? sv_shift_time(c->time_shift_type, mu, sigma) : c->shift * sigma / (1 + (c->shift - 1) * sigma);
     }
     sv_stretch_to_terminal(c->shift_terminal, sigmas, n);
     sv_convert_sigmas(c, sigmas[0], sigmas[n - 1], n, sigmas);
