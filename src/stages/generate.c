@@ -187,6 +187,14 @@ static sv_status draw(production *p, sv_error *err) {
     return st;
 }
 
+/* Pictures from before, drawn when the scorers or their settings were others. */
+static sv_status count_unscored(production *p, sv_error *err) {
+    int64_t ids[SV_MOST_SCORERS];
+    size_t n = sv_scorers_count(p->scorers);
+    for (size_t i = 0; i < n; i++) ids[i] = p->score[i].id;
+    return sv_ledger_score_count(p->run->ledger, p->scope, p->setup.id, ids, n, &p->report.unscored, err);
+}
+
 sv_status sv_generate(sv_rundir *run, bool with_scores, sv_draw_report *report, sv_error *err) {
     const sv_generate_settings *s = &run->recipe->generate;
     production p = {.run = run, .with_scores = with_scores, .opened = sv_now()};
@@ -202,6 +210,7 @@ sv_status sv_generate(sv_rundir *run, bool with_scores, sv_draw_report *report, 
     const sv_field fields[] = {SV_TEXT("setup", p.setup.hash), SV_INT("missing", p.total), SV_INT("batch", p.engine.batch), SV_INT("workers", p.engine.workers)};
     sv_rundir_event(run, "generate", fields, sizeof fields / sizeof fields[0]);
     if (p.total) st = draw(&p, err);
+    if (st == SV_OK && p.scorers) st = count_unscored(&p, err);
     const sv_field end[] = {SV_INT("drawn", p.report.drawn), SV_INT("failed", p.report.failed), SV_REAL("seconds", p.report.seconds)};
     sv_rundir_event(run, "generated", end, sizeof end / sizeof end[0]);
 done:

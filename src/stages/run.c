@@ -47,7 +47,9 @@ sv_status sv_stage_export(const char *dir, const sv_recipe *r, const sv_stage_op
 static sv_status produce(sv_rundir *run, sv_error *err) {
     int64_t scored = 0, lost = 0;
     for (int round = 0; round < 2; round++) {
-        SV_TRY(sv_generate(run, true, NULL, err));
+        sv_draw_report drawn;
+        SV_TRY(sv_generate(run, true, &drawn, err));
+        if (!drawn.unscored) return SV_OK;
         SV_TRY(sv_score(run, &scored, &lost, err));
         if (!lost) return SV_OK;
     }
