@@ -7,7 +7,8 @@
 #include "synthvlm/dataset.h"
 
 static void print_text(const char *path, const sv_verify_report *r) {
-    printf("%s: %s, %lld pairs, %lld images decoded, %lld files, %.1f MB\n", path, r->format, (long long)r->pairs, (long long)r->images, (long long)r->files, (double)r->bytes / 1e6);
+    printf("%s: %s, %lld pairs, %lld images decoded, %lld files, %.1f MB\n", path, r->format, (long long)r->pairs, (long long)r->images,
+           (long long)r->files, (double)r->bytes / 1e6);
     for (int f = 0; f < SV_FAULT_COUNT; f++) {
         int64_t n = r->count[f];
         if (!n) continue;
@@ -30,13 +31,15 @@ static sv_status print_json(const char *path, const sv_verify_report *r, sv_erro
             && yyjson_mut_obj_add_int(doc, root, "files", r->files) && yyjson_mut_obj_add_int(doc, root, "bytes", r->bytes)
             && yyjson_mut_obj_add_int(doc, root, "faults", r->faults);
     }
-    yyjson_mut_val *kinds = good ? yyjson_mut_obj_add_obj(doc, root, "kinds") : NULL, *named = good ? yyjson_mut_obj_add_arr(doc, root, "named") : NULL;
+    yyjson_mut_val *kinds = good ? yyjson_mut_obj_add_obj(doc, root, "kinds") : NULL, *named = good ? yyjson_mut_obj_add_arr(doc, root, "named")
+        : NULL;
     good = kinds && named;
     for (int f = 0; good && f < SV_FAULT_COUNT; f++) {
         if (r->count[f]) good = yyjson_mut_obj_add_int(doc, kinds, sv_fault_name(f), r->count[f]);
         for (int i = 0; good && i < SV_FAULTS_NAMED && i < r->count[f]; i++) {
             yyjson_mut_val *one = yyjson_mut_arr_add_obj(doc, named);
-            good = one && yyjson_mut_obj_add_str(doc, one, "kind", sv_fault_name(f)) && yyjson_mut_obj_add_strcpy(doc, one, "where", r->named[f][i].where)
+            good = one && yyjson_mut_obj_add_str(doc, one, "kind", sv_fault_name(f))
+                && yyjson_mut_obj_add_strcpy(doc, one, "where", r->named[f][i].where)
                 && yyjson_mut_obj_add_strcpy(doc, one, "why", r->named[f][i].why);
         }
     }
@@ -85,7 +88,8 @@ const sv_command sv_cmd_verify = {
     .summary = "checks a finished dataset: structure, captions, images, checksums",
     .about = "DATASET is a directory, a LLaVA JSON file, or a WebDataset shard; it need not be one of ours. Every image is decoded to its end, every\n"
              "archive read to its closing blocks, and where there is a SHA256SUMS, every file is compared with it and no other may be there.\n"
-             "Prints how many pairs there are and each kind of fault with its first five places. Exit code 0: no fault; 1: faults; 2: not a dataset.\n\n"
+             "Prints how many pairs there are and each kind of fault with its first five places. Exit code 0: no fault; 1: faults; 2: not\n"
+             "a dataset.\n\n"
              "Example: synthvlm verify demo-run/dataset/llava",
     .flags = flags,
     .min_args = 1,

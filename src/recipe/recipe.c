@@ -96,7 +96,8 @@ static bool is_later_value(const char *path, const sv_yaml *y) {
 }
 
 /* The map's own keys (without nested sections) as a JSON object; refuses unknown ones. */
-static sv_status own_keys(const loader *l, const sv_section *s, const sv_yaml *map, const char *path, yyjson_mut_doc *doc, yyjson_mut_val *object, sv_error *err) {
+static sv_status own_keys(const loader *l, const sv_section *s, const sv_yaml *map, const char *path, yyjson_mut_doc *doc, yyjson_mut_val *object,
+                          sv_error *err) {
     for (size_t i = 0; i < map->count; i++) {
         const char *key = map->items[i].key;
         const sv_yaml *node = map->items[i].node;
@@ -106,7 +107,10 @@ static sv_status own_keys(const loader *l, const sv_section *s, const sv_yaml *m
         const sv_option *o = find_option(s->options, key);
         if (!o) return unknown_key(l, s, where, key, err);
         if (is_later_value(where, node)) {
-            return fail_key(l, where, err, node->kind == SV_YAML_TEXT ? "windows is not available in this version" : "a map is not available in this version", NULL);
+            const char *what = node->kind == SV_YAML_TEXT ? node->text : "a map";
+            char why[80];
+            snprintf(why, sizeof why, "%.30s is not available in this version", what);
+            return fail_key(l, where, err, why, NULL);
         }
         double share;
         yyjson_mut_val *v = o->type == SV_OPT_REAL && is_percentage(node, &share) ? yyjson_mut_real(doc, share) : sv_yaml_json(node, doc);
@@ -174,7 +178,8 @@ static sv_status read_options(const loader *l, const sv_section *s, const sv_yam
 static sv_status read_section(const loader *l, const sv_section *s, const sv_yaml *node, const char *path, void *parent, sv_error *err);
 
 static sv_status read_list(const loader *l, const sv_section *s, const sv_yaml *node, const char *path, void *parent, sv_error *err) {
-    if (!node || node->kind == SV_YAML_NULL) return fail_key(l, path, err, "is missing: at least one is required", "for example  sources: [{path: captions.jsonl}]");
+    if (!node || node->kind == SV_YAML_NULL)
+        return fail_key(l, path, err, "is missing: at least one is required", "for example  sources: [{path: captions.jsonl}]");
     if (node->kind != SV_YAML_LIST) {
         char why[96];
         snprintf(why, sizeof why, "must be a list, not %s", sv_yaml_kind_text(node));
@@ -375,7 +380,8 @@ static sv_status check_tree(loader *l, sv_error *err) {
 static sv_status load_tree(loader *l, const char *const *sets, size_t n, sv_error *err) {
     sv_recipe *r = l->recipe;
     if (!l->tree && n == 0) {
-        return sv_hint(err, sv_fail(err, SV_E_RECIPE, l->name, "holds no recipe: the file is empty"), "synthvlm help recipe prints one to start from");
+        return sv_hint(err, sv_fail(err, SV_E_RECIPE, l->name, "holds no recipe: the file is empty"),
+                       "synthvlm help recipe prints one to start from");
     }
     SV_TRY(check_tree(l, err));
     for (size_t i = 0; i < n; i++) SV_TRY(lay_over(l, sets[i], err));
@@ -389,7 +395,8 @@ static sv_status load_tree(loader *l, const char *const *sets, size_t n, sv_erro
     return st;
 }
 
-sv_status sv_recipe_read(sv_recipe **out, const char *text, size_t size, const char *name, const char *dir, const char *const *sets, size_t n, sv_error *err) {
+sv_status sv_recipe_read(sv_recipe **out, const char *text, size_t size, const char *name, const char *dir, const char *const *sets, size_t n,
+                         sv_error *err) {
     *out = NULL;
     sv_error own;   /* places are added to errors on their way up, so there is always one to add to */
     if (!err) err = &own;

@@ -48,7 +48,7 @@ typedef struct sv_generate_settings {
     sv_engine_settings engine;
 } sv_generate_settings;
 
-typedef struct sv_clip_settings { char *model, *flavour, *prefix; } sv_clip_settings;         /* model NULL: no CLIPScore; prefix NULL: the flavour's */
+typedef struct sv_clip_settings { char *model, *flavour, *prefix; } sv_clip_settings;   /* model NULL: no CLIPScore; prefix NULL: the flavour's */
 typedef struct sv_ssim_settings { int64_t base, low; } sv_ssim_settings;
 typedef struct sv_weight_settings { double clip, ssim; int scale; } sv_weight_settings;      /* scale: raw|2.5 */
 typedef struct sv_score_settings {
@@ -110,7 +110,8 @@ typedef struct sv_export_format {
 extern const sv_export_format *const sv_export_formats[];   /* ends with NULL */
 
 /* Reads a recipe from memory: `name` stands for the file in errors, `dir` is what paths are relative to. */
-sv_status sv_recipe_read(sv_recipe **out, const char *text, size_t size, const char *name, const char *dir, const char *const *sets, size_t n, sv_error *err);
+sv_status sv_recipe_read(sv_recipe **out, const char *text, size_t size, const char *name, const char *dir, const char *const *sets, size_t n,
+                         sv_error *err);
 
 /* ---- between the files of src/recipe ---- */
 

@@ -136,7 +136,8 @@ static sv_status check_select(const sv_recipe *r, sv_error *err) {
     const sv_select_settings *s = &r->select;
     bool has_clip = r->score.clip.model != NULL, weighs_clip = r->score.weights.clip != 0;
     if (!isnan(s->keep) && s->count != INT64_MIN) {
-        return sv_hint(err, sv_fail(err, SV_E_RECIPE, "select.count", "keep is given too"), "one of the two: a share of the captions, or a number of pairs");
+        return sv_hint(err, sv_fail(err, SV_E_RECIPE, "select.count", "keep is given too"),
+                       "one of the two: a share of the captions, or a number of pairs");
     }
     if (s->keep == 0) return sv_fail(err, SV_E_RECIPE, "select.keep", "must be above 0");
     if (has_clip) return SV_OK;
@@ -144,7 +145,8 @@ static sv_status check_select(const sv_recipe *r, sv_error *err) {
     if (s->by == BY_CLIP) return sv_hint(err, sv_fail(err, SV_E_RECIPE, "score.clip.model", "is missing, but select.by is clip"), "%s", hint);
     if (!isnan(s->min.clip)) return sv_hint(err, sv_fail(err, SV_E_RECIPE, "score.clip.model", "is missing, but select.min.clip is set"), "%s", hint);
     bool weighted = s->by == BY_WEIGHTED || !isnan(s->min.weighted);
-    if (weighted && weighs_clip) return sv_hint(err, sv_fail(err, SV_E_RECIPE, "score.clip.model", "is missing, but the weighted score needs it"), "%s", hint);
+    if (weighted && weighs_clip)
+        return sv_hint(err, sv_fail(err, SV_E_RECIPE, "score.clip.model", "is missing, but the weighted score needs it"), "%s", hint);
     return SV_OK;
 }
 

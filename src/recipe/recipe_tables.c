@@ -17,10 +17,13 @@ static const sv_option recipe_options[] = {
 #define SOURCE(f) AT(sv_source_settings, f)
 static const sv_option source_options[] = {
     {"path", SV_OPT_PATH, SOURCE(path), NULL, .help = "a file, also .gz or .zst; \"-\" is standard input"},
-    {"format", SV_OPT_CHOICE, SOURCE(format), "auto", .choices = "auto|jsonl|json|txt|csv|tsv|llava|coco", .help = "auto: by the file's name and content"},
+    {"format", SV_OPT_CHOICE, SOURCE(format), "auto", .choices = "auto|jsonl|json|txt|csv|tsv|llava|coco",
+     .help = "auto: by the file's name and content"},
     {"text", SV_OPT_STRING, SOURCE(text), "caption", .help = "field or column that holds the caption"},
-    {"id", SV_OPT_STRING, SOURCE(id), "id", .nullable = true, .help = "field or column that holds the id; a row without one is named by its text's hash"},
-    {"source", SV_OPT_STRING, SOURCE(source), "null", .nullable = true, .help = "where the captions are from, said of every row that does not say so itself"},
+    {"id", SV_OPT_STRING, SOURCE(id), "id", .nullable = true,
+     .help = "field or column that holds the id; a row without one is named by its text's hash"},
+    {"source", SV_OPT_STRING, SOURCE(source), "null", .nullable = true,
+     .help = "where the captions are from, said of every row that does not say so itself"},
     {"license", SV_OPT_STRING, SOURCE(license), "null", .nullable = true, .help = "their licence, likewise"},
     LATER("image"), LATER("images"),
     {0}};
@@ -29,8 +32,10 @@ static const sv_option source_options[] = {
 static const sv_option captions_options[] = {
     {"view", SV_OPT_CHOICE, CAPTIONS(view), "bare", .choices = "bare|llava|data-juicer",
      .help = "the text that filters see: the caption, or wrapped as the published thresholds expect it"},
-    {"process", SV_OPT_JSON, CAPTIONS(process), "null", .nullable = true, .help = "Data-Juicer's list of mappers, filters and deduplicators, in order"},
-    {"sample", SV_OPT_INT, CAPTIONS(sample), "null", .nullable = true, .min = 1, .max = ANY_POSITIVE, .help = "draw images for at most so many kept captions, chosen by seed"},
+    {"process", SV_OPT_JSON, CAPTIONS(process), "null", .nullable = true,
+     .help = "Data-Juicer's list of mappers, filters and deduplicators, in order"},
+    {"sample", SV_OPT_INT, CAPTIONS(sample), "null", .nullable = true, .min = 1, .max = ANY_POSITIVE,
+     .help = "draw images for at most so many kept captions, chosen by seed"},
     LATER("judge"), LATER("balance"), LATER("decontaminate"),
     {0}};
 
@@ -44,7 +49,8 @@ static const sv_option image_options[] = {
 static const sv_option engine_options[] = {
     {"provider", SV_OPT_STRING, ENGINE(provider), "cpu", .help = "execution provider of ONNX Runtime"},
     {"threads_per_image", SV_OPT_AUTO_INT, ENGINE(threads_per_image), "auto", .min = 1, .max = 1024, .help = "threads inside one call of the model"},
-    {"workers", SV_OPT_AUTO_INT, ENGINE(workers), "auto", .min = 1, .max = 1024, .help = "images drawn at the same time; changes no byte of the result"},
+    {"workers", SV_OPT_AUTO_INT, ENGINE(workers), "auto", .min = 1, .max = 1024,
+     .help = "images drawn at the same time; changes no byte of the result"},
     {"batch", SV_OPT_AUTO_INT, ENGINE(batch), "auto", .min = 1, .max = 64, .help = "images per call of the model"},
     {0}};
 
@@ -52,17 +58,20 @@ static const sv_option engine_options[] = {
 static const sv_option generate_options[] = {
     {"model", SV_OPT_PATH, GENERATE(model), NULL, .help = "a directory in diffusers layout with ONNX parts"},
     {"prompt", SV_OPT_STRING, GENERATE(prompt), "{caption}", .help = "what the model is told; {caption} stands for the caption"},
-    {"negative", SV_OPT_STRING, GENERATE(negative), "null", .nullable = true, .help = "negative prompt; null: none, which is not the same as \"\" for every model"},
+    {"negative", SV_OPT_STRING, GENERATE(negative), "null", .nullable = true,
+     .help = "negative prompt; null: none, which is not the same as \"\" for every model"},
     {"candidates", SV_OPT_INT, GENERATE(candidates), "4", .min = 1, .max = 1000, .help = "images drawn per caption"},
     {"retries", SV_OPT_INT, GENERATE(retries), "2", .min = 0, .max = 1000, .help = "more seeds for a caption whose candidates failed"},
     {"size", SV_OPT_SIZE, GENERATE(size), "null", .nullable = true, .help = "of the images; null: the model's own"},
     {"steps", SV_OPT_INT, GENERATE(steps), "50", .min = 1, .max = 1000, .help = "denoising steps"},
     {"guidance", SV_OPT_REAL, GENERATE(guidance), "7.5", .min = 0, .max = 1000, .help = "classifier-free guidance; 1 or less: none"},
-    {"guidance_rescale", SV_OPT_REAL, GENERATE(guidance_rescale), "0", .min = 0, .max = 1, .help = "share of rescaled guidance, for models with zero terminal SNR"},
+    {"guidance_rescale", SV_OPT_REAL, GENERATE(guidance_rescale), "0", .min = 0, .max = 1,
+     .help = "share of rescaled guidance, for models with zero terminal SNR"},
     {"eta", SV_OPT_REAL, GENERATE(eta), "0", .min = 0, .max = 1, .help = "noise added by the DDIM scheduler"},
     {"scheduler", SV_OPT_JSON, GENERATE(scheduler), "null", .nullable = true,
      .help = "a class name or short name, or a map of keys laid over the model's config; null: the model's own"},
-    {"long_captions", SV_OPT_CHOICE, GENERATE(long_captions), "cut", .choices = "cut|refuse", .help = "prompts longer than the text encoder takes: cut and recorded, or not drawn"},
+    {"long_captions", SV_OPT_CHOICE, GENERATE(long_captions), "cut", .choices = "cut|refuse",
+     .help = "prompts longer than the text encoder takes: cut and recorded, or not drawn"},
     LATER("refiner"), LATER("server"), LATER("source"), LATER("clip_skip"), LATER("guidance_interval"), LATER("prune"), LATER("metadata"),
     {0}};
 static const sv_section generate_sections[] = {
@@ -72,7 +81,8 @@ static const sv_section generate_sections[] = {
 
 #define CLIP(f) AT(sv_clip_settings, f)
 static const sv_option clip_options[] = {
-    {"model", SV_OPT_PATH, CLIP(model), "null", .nullable = true, .help = "a CLIP directory in transformers layout with ONNX parts; null: no CLIPScore"},
+    {"model", SV_OPT_PATH, CLIP(model), "null", .nullable = true,
+     .help = "a CLIP directory in transformers layout with ONNX parts; null: no CLIPScore"},
     {"flavour", SV_OPT_STRING, CLIP(flavour), "synthvlm", .help = "whose CLIPScore: sets prefix, clean-up, preprocessing and scale"},
     {"prefix", SV_OPT_STRING, CLIP(prefix), "null", .nullable = true, .help = "put before every caption; null: the flavour's"},
     LATER("keep"), LATER("window"),
@@ -118,15 +128,19 @@ static const sv_section select_sections[] = {
     {0}};
 
 static const sv_section captions_sections[] = {
-    {"sources", SV_SECTION_LIST, source_options, CAPTIONS(sources), CAPTIONS(source_count), sizeof(sv_source_settings), .help = "the files with captions"},
+    {"sources", SV_SECTION_LIST, source_options, CAPTIONS(sources), CAPTIONS(source_count), sizeof(sv_source_settings),
+     .help = "the files with captions"},
     {0}};
 
 static const sv_section recipe_sections[] = {
-    {"captions", SV_SECTION_MAP, captions_options, AT(sv_recipe, captions), .children = captions_sections, .help = "where captions come from and which are kept"},
+    {"captions", SV_SECTION_MAP, captions_options, AT(sv_recipe, captions), .children = captions_sections,
+     .help = "where captions come from and which are kept"},
     {"generate", SV_SECTION_MAP, generate_options, AT(sv_recipe, generate), .children = generate_sections, .help = "how images are drawn"},
     {"score", SV_SECTION_MAP, score_options, AT(sv_recipe, score), .children = score_sections, .help = "how candidates are scored"},
-    {"select", SV_SECTION_MAP, select_options, AT(sv_recipe, select), .children = select_sections, .help = "which candidates become pairs of the dataset"},
-    {"export", SV_SECTION_EXPORTS, NULL, AT(sv_recipe, exports), AT(sv_recipe, export_count), sizeof(sv_export_settings), .help = "formats in which the dataset is written"},
+    {"select", SV_SECTION_MAP, select_options, AT(sv_recipe, select), .children = select_sections,
+     .help = "which candidates become pairs of the dataset"},
+    {"export", SV_SECTION_EXPORTS, NULL, AT(sv_recipe, exports), AT(sv_recipe, export_count), sizeof(sv_export_settings),
+     .help = "formats in which the dataset is written"},
     {0}};
 
 const sv_section sv_recipe_section = {"", SV_SECTION_MAP, recipe_options, 0, .children = recipe_sections, .help = ""};

@@ -40,7 +40,8 @@ static sv_status write_list(const sv_section *s, const char *parent, const char 
 }
 
 /* Lists first: a recipe begins with its sources. */
-static sv_status write_section(const sv_section *s, const sv_recipe *r, const void *parent, const char *dir, yyjson_mut_doc *doc, yyjson_mut_val *object, sv_error *err) {
+static sv_status write_section(const sv_section *s, const sv_recipe *r, const void *parent, const char *dir, yyjson_mut_doc *doc,
+                               yyjson_mut_val *object, sv_error *err) {
     const char *in = (const char *)parent + s->offset;
     for (const sv_section *c = s->children; c && c->key; c++)
         if (c->kind == SV_SECTION_LIST) SV_TRY(write_list(c, in, dir, doc, object, err));
@@ -240,7 +241,8 @@ sv_status sv_recipe_help(char **text, sv_error *err) {
     if (st == SV_OK) {
         sv_buf b = {0};
         sv_buf_puts(&b, "# A synthvlm recipe with every key and its default; whatever is left out has the default.\n"
-                        "# Paths are relative to this file. --set section.key=VALUE lays a value over it (paths then relative to the working directory).\n\n");
+                        "# Paths are relative to this file. --set section.key=VALUE lays a value over it; its paths are relative to the\n"
+                        "# working directory.\n\n");
         help_section(&b, &sv_recipe_section, yyjson_doc_get_root(doc), 0);
         st = take_text(&b, text, err);
     }

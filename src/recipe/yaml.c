@@ -335,7 +335,8 @@ static sv_status read_value(parse_state *p, struct fy_event *event, int depth, s
     int line, column;
     mark_of(fy_event_start_mark(event), &line, &column);
     enum fy_scalar_style style = event->type == FYET_SCALAR && event->scalar.value ? fy_token_scalar_style(event->scalar.value) : FYSS_PLAIN;
-    if (style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED || event->type == FYET_ALIAS) column--;   /* its mark is behind the quote or star */
+    bool behind = style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED || event->type == FYET_ALIAS;
+    if (behind) column--;   /* the mark is that of the character after the quote or star */
     if (depth > MAX_DEPTH) return fail_at(p, line, column, "nested too deeply");
     if (++p->nodes > MAX_NODES) return fail_at(p, line, column, "more values than a recipe can have");
     if (event->type == FYET_ALIAS) return read_alias(p, event->alias.anchor, line, column, out);
@@ -418,7 +419,8 @@ sv_status sv_yaml_parse(sv_yaml **out, const char *text, size_t size, const char
     p.diag = fy_diag_create(&diag_cfg);
     if (!p.diag) return memory(&p);
     fy_diag_set_collect_errors(p.diag, true);
-    struct fy_parse_cfg cfg = {.search_path = "", .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE, .diag = p.diag};
+    struct fy_parse_cfg cfg = {.search_path = "", .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE,
+                               .diag = p.diag};
     p.parser = fy_parser_create(&cfg);
     sv_status st = !p.parser || fy_parser_set_string(p.parser, text, size) ? memory(&p) : read_document(&p, out);
     if (st != SV_OK) sv_yaml_free(out);

@@ -48,9 +48,7 @@ static void write_scalar(sv_buf *b, yyjson_val *v) {
     else if (yyjson_is_sint(v)) sv_buf_printf(b, "%lld", (long long)yyjson_get_sint(v));
     else if (yyjson_is_uint(v)) sv_buf_printf(b, "%llu", (unsigned long long)yyjson_get_uint(v));
     else if (yyjson_is_real(v)) {
-        sv_real_text(yyjson_get_real(v), number);
-        sv_buf_puts(b, number);
-        if (!strpbrk(number, ".eE")) sv_buf_puts(b, ".0");   /* a real stays a real */
+        sv_buf_puts(b, sv_real_text(yyjson_get_real(v), number));   /* 5.0 is written as 5: the same setting */
     } else write_text(b, v);
 }
 
@@ -87,7 +85,8 @@ void sv_yaml_write(sv_buf *b, yyjson_val *v, int indent) {
     yyjson_val *key, *value;
     if (yyjson_is_obj(v) && yyjson_obj_size(v)) {
         yyjson_obj_foreach(v, i, n, key, value) {
-            bool nested = (yyjson_is_obj(value) && yyjson_obj_size(value)) || (yyjson_is_arr(value) && yyjson_arr_size(value) && yyjson_is_obj(yyjson_arr_get_first(value)));
+            bool nested = (yyjson_is_obj(value) && yyjson_obj_size(value))
+                || (yyjson_is_arr(value) && yyjson_arr_size(value) && yyjson_is_obj(yyjson_arr_get_first(value)));
             indent_by(b, indent);
             write_text(b, key);
             sv_buf_puts(b, nested ? ":\n" : ": ");

@@ -126,7 +126,7 @@ sv_status sv_export_run(sv_rundir *run, sv_error *err) {
         return sv_hint(err, SV_E_INPUT, "`synthvlm select %s` selects, `synthvlm run %s` does everything", run->dir, run->dir);
     }
     sv_status st = read_provenance(run, hash, &p, err);
-    const sv_export_facts facts = {.name = run->recipe->name, .seed = run->recipe->seed, .run_dir = run->dir, .setups = p.setups, .setup_count = p.count};
+    const sv_export_facts facts = {.name = run->recipe->name, .seed = run->recipe->seed, .run_dir = run->dir, .stop = run->o.stop, .setups = p.setups, .setup_count = p.count};
     for (size_t i = 0; st == SV_OK && i < run->recipe->export_count; i++) st = export_one(run, &run->recipe->exports[i], selection, &facts, err);
     for (size_t i = 0; i < p.count; i++) free(p.json[i]);
     return st;

@@ -239,7 +239,8 @@ static sv_status check_directory(sv_check *c, sv_error *err) {
     if (st == SV_OK && shards.count == 0) st = list_files(c->root, is_array_file, &arrays, err);
     bool known = strcmp(format, "llava") == 0 || strcmp(format, "webdataset") == 0;
     if (st == SV_OK && !has_sums && !known && shards.count == 0 && arrays.count == 0) st = not_a_dataset(c->root, err);
-    if (st == SV_OK && *format && !has_sums) sv_check_fault(c, SV_FAULT_MANIFEST, 0, "SHA256SUMS", "there is none, so that nothing says which files belong here");
+    if (st == SV_OK && *format && !has_sums)
+        sv_check_fault(c, SV_FAULT_MANIFEST, 0, "SHA256SUMS", "there is none, so that nothing says which files belong here");
     if (st == SV_OK && has_sums) st = sv_check_manifest(c, err);
     c->counted = has_sums;
     set_format(c, known ? format : shards.count ? "webdataset" : arrays.count ? "llava" : "files");
@@ -269,7 +270,8 @@ static sv_status check_any(sv_check *c, const char *path, sv_error *err) {
 }
 
 sv_status sv_verify(const char *path, const sv_verify_options *o, sv_verify_report *report, sv_error *err) {
-    sv_check c = {.threads = o ? o->threads : 0, .stop = o ? o->stop : NULL, .images = o ? o->images : NULL, .report = report, .lock = PTHREAD_MUTEX_INITIALIZER};
+    sv_check c = {.threads = o ? o->threads : 0, .stop = o ? o->stop : NULL, .images = o ? o->images : NULL, .report = report,
+                  .lock = PTHREAD_MUTEX_INITIALIZER};
     memset(report, 0, sizeof *report);
     char *dir = sv_is_dir(path) ? sv_strdup(path) : sv_path_dir(path);
     if (!dir) return sv_fail_memory(err, path, 0);
@@ -280,7 +282,8 @@ sv_status sv_verify(const char *path, const sv_verify_options *o, sv_verify_repo
     c.root = dir;
     if (c.threads == 0) c.threads = sv_cpu_count();
     sv_status st = check_any(&c, path, err);
-    if (st == SV_OK && report->faults) st = sv_fail(err, SV_SHORT, path, "%lld fault%s found", (long long)report->faults, report->faults == 1 ? "" : "s");
+    const char *plural = report->faults == 1 ? "" : "s";
+    if (st == SV_OK && report->faults) st = sv_fail(err, SV_SHORT, path, "%lld fault%s found", (long long)report->faults, plural);
     pthread_mutex_destroy(&c.lock);
     free(dir);
     return st;

@@ -44,7 +44,8 @@ static void check_turns(const llava_check *l, size_t i) {
     }
     size_t asked = count_tokens(human), answered = count_tokens(gpt);
     if (asked != 1 || answered != 0) {
-        sv_check_fault(l->check, SV_FAULT_IMAGE_TOKEN, i, place(l, i, where), "<image> is there %zu times in the human turn and %zu times in the answer", asked, answered);
+        sv_check_fault(l->check, SV_FAULT_IMAGE_TOKEN, i, place(l, i, where),
+                       "<image> is there %zu times in the human turn and %zu times in the answer", asked, answered);
     }
     const char *fault = sv_caption_fault(gpt, yyjson_get_len(yyjson_obj_get(yyjson_arr_get(turns, 1), "value")));
     if (fault) sv_check_fault(l->check, SV_FAULT_CAPTION, i, place(l, i, where), "%s", fault);

@@ -47,7 +47,8 @@ static sv_status read_lines(manifest *m, sv_error *err) {
             continue;
         }
         if (!sv_path_is_inside(item.name)) {
-            sv_check_fault(m->check, SV_FAULT_PATH, number, "SHA256SUMS", "line %llu names %s, which is not inside the dataset", (unsigned long long)number, item.name);
+            sv_check_fault(m->check, SV_FAULT_PATH, number, "SHA256SUMS", "line %llu names %s, which is not inside the dataset",
+                           (unsigned long long)number, item.name);
             continue;
         }
         if (m->count == m->capacity) {
@@ -77,7 +78,8 @@ static sv_status hash_files(void *user, unsigned thread, size_t begin, size_t en
         } else if (sv_sha256_file(path, hex, &why) != SV_OK) {
             sv_check_fault(m->check, SV_FAULT_HASH, i, m->items[i].name, "%s", why.why);
         } else {
-            if (strcmp(hex, m->items[i].sha256) != 0) sv_check_fault(m->check, SV_FAULT_HASH, i, m->items[i].name, "has the SHA-256 %.16s…, not %.16s…", hex, m->items[i].sha256);
+            if (strcmp(hex, m->items[i].sha256) != 0)
+                sv_check_fault(m->check, SV_FAULT_HASH, i, m->items[i].name, "has the SHA-256 %.16s…, not %.16s…", hex, m->items[i].sha256);
             pthread_mutex_lock(&m->check->lock);
             m->check->report->files++;
             m->check->report->bytes += s.st_size;
@@ -112,7 +114,8 @@ static sv_status find_strays(manifest *m, const char *below, int depth, uint64_t
             bool is_dir = full && sv_is_dir(full);
             free(full);
             if (is_dir && depth < 32) st = find_strays(m, path.data, depth + 1, order, err);
-            else if (strcmp(path.data, "SHA256SUMS") != 0 && !is_listed(m, path.data)) sv_check_fault(m->check, SV_FAULT_STRAY_FILE, (*order)++, path.data, "is not in SHA256SUMS");
+            else if (strcmp(path.data, "SHA256SUMS") != 0 && !is_listed(m, path.data))
+                sv_check_fault(m->check, SV_FAULT_STRAY_FILE, (*order)++, path.data, "is not in SHA256SUMS");
         }
         sv_buf_free(&path);
         free(entries[i]);

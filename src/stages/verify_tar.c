@@ -44,8 +44,9 @@ sv_status sv_tar_open(sv_tar_reader **out, const char *path, sv_error *err) {
     archive_read_support_format_empty(t->in);
     struct archive_entry *entry;
     sv_status st = SV_OK;
-    if (archive_read_open_filename(t->in, path, BUFFER) != ARCHIVE_OK) st = sv_fail(err, SV_E_INPUT, path, "cannot open: %s", archive_error_string(t->in));
-    else {
+    if (archive_read_open_filename(t->in, path, BUFFER) != ARCHIVE_OK) {
+        st = sv_fail(err, SV_E_INPUT, path, "cannot open: %s", archive_error_string(t->in));
+    } else {
         int code = archive_read_next_header(t->in, &entry);
         if (code == ARCHIVE_EOF) t->end = true;
         else if (code != ARCHIVE_OK) st = sv_fail(err, SV_E_INPUT, path, "cannot unpack: %s", archive_error_string(t->in));
@@ -231,7 +232,8 @@ sv_status sv_tar_next(sv_tar_reader *t, sv_tar_member *m, bool *end, sv_error *e
     for (;;) {
         uint64_t got, size;
         SV_TRY(take(t, (char *)h, BLOCK, &got, err));
-        if (got == 0) return sv_fail(err, SV_E_INPUT, t->path, "cut short at byte %llu: the closing blocks are missing", (unsigned long long)t->bytes);
+        if (got == 0) return sv_fail(err, SV_E_INPUT, t->path, "cut short at byte %llu: the closing blocks are missing",
+                                     (unsigned long long)t->bytes);
         if (got < BLOCK) return sv_fail(err, SV_E_INPUT, t->path, "cut short at byte %llu, inside a header", (unsigned long long)t->bytes);
         if (is_zero(h)) {
             *end = true;

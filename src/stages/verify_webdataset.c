@@ -61,8 +61,8 @@ static const member *find_image(const sample *s) {
 
 /* ---- one sample ---- */
 
-/* The caption is KEY.txt, or "caption" in KEY.json. In a pair of this program, which names its candidate, both are there and agree, and the SHA-256 is that
- * of the image beside it (img2dataset's is that of the image before it was resized). */
+/* The caption is KEY.txt, or "caption" in KEY.json. In a pair of this program, which names its candidate, both are there and agree, and the
+ * SHA-256 is that of the image beside it (img2dataset's is that of the image before it was resized). */
 static void check_texts(shard_check *x, const sample *s, const member *image) {
     sv_check *c = x->check;
     char where[256], hex[SV_SHA256_HEX];
@@ -72,14 +72,17 @@ static void check_texts(shard_check *x, const sample *s, const member *image) {
     yyjson_val *caption = yyjson_obj_get(yyjson_doc_get_root(doc), "caption"), *sum = yyjson_obj_get(yyjson_doc_get_root(doc), "sha256");
     if (json && !doc) sv_check_fault(c, SV_FAULT_JSON, s->order, where, "its .json member is not JSON");
     const char *fault = txt ? sv_caption_fault(txt->data, txt->size)
-                      : yyjson_is_str(caption) ? sv_caption_fault(yyjson_get_str(caption), yyjson_get_len(caption)) : "has no caption: neither a .txt member nor \"caption\" in a .json one";
+                      : yyjson_is_str(caption) ? sv_caption_fault(yyjson_get_str(caption), yyjson_get_len(caption))
+                          : "has no caption: neither a .txt member nor \"caption\" in a .json one";
     if (fault) sv_check_fault(c, SV_FAULT_CAPTION, s->order, where, "%s", fault);
-    bool differ = txt && yyjson_is_str(caption) && (txt->size != yyjson_get_len(caption) || memcmp(txt->data, yyjson_get_str(caption), txt->size) != 0);
+    bool differ = txt && yyjson_is_str(caption)
+        && (txt->size != yyjson_get_len(caption) || memcmp(txt->data, yyjson_get_str(caption), txt->size) != 0);
     bool ours = yyjson_is_str(yyjson_obj_get(yyjson_doc_get_root(doc), "candidate"));
     if (ours && !fault && differ) sv_check_fault(c, SV_FAULT_CAPTION, s->order, where, "the .txt and the .json member have different captions");
     if (ours && image && yyjson_is_str(sum)) {
         sv_sha256_hex(image->data, image->size, hex);
-        if (strcmp(hex, yyjson_get_str(sum)) != 0) sv_check_fault(c, SV_FAULT_BROKEN_IMAGE, s->order, where, "is not the image whose SHA-256 its .json member gives");
+        if (strcmp(hex, yyjson_get_str(sum)) != 0)
+            sv_check_fault(c, SV_FAULT_BROKEN_IMAGE, s->order, where, "is not the image whose SHA-256 its .json member gives");
     }
     yyjson_doc_free(doc);
 }
@@ -94,7 +97,7 @@ static sv_status check_samples(void *user, unsigned thread, size_t begin, size_t
         const member *image = find_image(s);
         sv_error why = {0};
         place(s, where);
-        if (!image) sv_check_fault(c, SV_FAULT_MISSING_IMAGE, s->order, where, "has no image among its %zu member%s", s->count, s->count == 1 ? "" : "s");
+        if (!image) sv_check_fault(c, SV_FAULT_MISSING_IMAGE, s->order, where, "has no image; members: %zu", s->count);
         for (size_t k = 0; k < s->count; k++) {
             const member *m = &s->members[k];
             const char *dot = strrchr(m->extension, '.');
@@ -187,7 +190,8 @@ static sv_status add_member(shard_check *x, sv_tar_reader *t, const sv_tar_membe
         sv_check_fault(x->check, SV_FAULT_ARCHIVE, s->order, where, "has more than %d members", MAX_MEMBERS);
         return SV_OK;
     }
-    bool wanted = strcmp(extension, "txt") == 0 || strcmp(extension, "json") == 0 || sv_is_image_extension(strrchr(extension, '.') ? strrchr(extension, '.') + 1 : extension);
+    bool wanted = strcmp(extension, "txt") == 0 || strcmp(extension, "json") == 0
+        || sv_is_image_extension(strrchr(extension, '.') ? strrchr(extension, '.') + 1 : extension);
     member *to = &s->members[s->count];
     *to = (member){0};
     snprintf(to->extension, sizeof to->extension, "%s", extension);
@@ -202,7 +206,8 @@ static sv_status add_member(shard_check *x, sv_tar_reader *t, const sv_tar_membe
         }
         x->bytes += m->size;
     } else if (wanted) {
-        sv_check_fault(x->check, SV_FAULT_ARCHIVE, s->order, where, ".%s has %llu bytes, more than anything here can have", extension, (unsigned long long)m->size);
+        sv_check_fault(x->check, SV_FAULT_ARCHIVE, s->order, where, ".%s has %llu bytes, more than anything here can have", extension,
+                       (unsigned long long)m->size);
         return SV_OK;
     }
     s->count++;
@@ -251,7 +256,8 @@ static sv_status check_shard(shard_check *x, const char *path, sv_error *err) {
 
 static void repeated_key(void *user, uint64_t order, uint64_t first) {
     const shard_check *x = user;
-    sv_check_fault(x->check, SV_FAULT_DUPLICATE, order, x->names.data + x->name_at[order], "the key is there already: %s", x->names.data + x->name_at[first]);
+    sv_check_fault(x->check, SV_FAULT_DUPLICATE, order, x->names.data + x->name_at[order], "the key is there already: %s",
+                   x->names.data + x->name_at[first]);
 }
 
 sv_status sv_check_shards(sv_check *c, char *const *paths, size_t n, sv_error *err) {

@@ -20,7 +20,8 @@
 static char root[64];                       /* a fresh directory for each test */
 static char sums[PAIRS][SV_SHA256_HEX];
 static const char *const ids[PAIRS] = {"tt-000000", "tt-000001", "a b \"c\"", "\xC3\xA9", "5"};
-static const char *const texts[PAIRS] = {"A red ball.", "A \"blue\" cube\\.", "An <image> of two cones", "Caf\xC3\xA9 \xF0\x9F\x98\x80", "A\ttab\nand a line"};
+static const char *const texts[PAIRS] = {"A red ball.", "A \"blue\" cube\\.", "An <image> of two cones", "Caf\xC3\xA9 \xF0\x9F\x98\x80",
+                                         "A\ttab\nand a line"};
 
 static char *at(const char *name) {
     static char path[4][256];
@@ -61,15 +62,17 @@ static int remove_run(void **state) {
 /* Exports all pairs; the status of the first step that fails. */
 static sv_status export_all(const char *format, const char *options, sv_export_report *report, sv_error *err) {
     const sv_export_setup setups[] = {{"generate", sums[0], "{\"steps\":20}"}, {"score", NULL, NULL}};
-    const sv_export_facts facts = {"test", 42, root, setups, 2};
+    const sv_export_facts facts = {.name = "test", .seed = 42, .run_dir = root, .setups = setups, .setup_count = 2};
     const sv_pick_score scores[] = {{"clip", 0.25}, {"ssim", 0.875}};
     sv_export *x;
     sv_status st = sv_export_open(&x, at("dataset"), sv_export_find(format), options, &facts, err);
     for (int i = 0; i < PAIRS && st == SV_OK; i++) {
         char file[32];
         snprintf(file, sizeof file, "images/%d", i);
-        const sv_pick pick = {.rank = i + 1, .number = i + 10, .k = i, .seed = 4000000000u + (unsigned)i, .id = ids[i], .text = texts[i], .original = texts[i], .file = file,
-                              .sha256 = sums[i], .width = 16, .height = 8, .score = 0.6875, .scores = scores, .score_count = 2, .origin = "grammar", .license = i < 4 ? "CC0-1.0" : ""};
+        const sv_pick pick = {.rank = i + 1, .number = i + 10, .k = i, .seed = 4000000000u + (unsigned)i, .id = ids[i], .text = texts[i],
+                              .original = texts[i], .file = file,
+                              .sha256 = sums[i], .width = 16, .height = 8, .score = 0.6875, .scores = scores, .score_count = 2, .origin = "grammar",
+                                  .license = i < 4 ? "CC0-1.0" : ""};
         st = sv_export_add(x, &pick, err);
     }
     if (st == SV_OK) st = sv_export_finish(x, report, err);
@@ -123,7 +126,8 @@ static void llava_is_what_trainers_read(void **state) {
         "<image>\nSummarize the visual content of the image.",
         "Summarize the visual content of the image.\n<image>",
     };
-    static const char *const images[PAIRS] = {"00000/000000000.jpg", "00000/000000001.jpg", "00000/000000002.jpg", "00000/000000003.png", "00000/000000004.jpg"};
+    static const char *const images[PAIRS] = {"00000/000000000.jpg", "00000/000000001.jpg", "00000/000000002.jpg", "00000/000000003.png",
+                                              "00000/000000004.jpg"};
     size_t i, n;
     yyjson_arr_foreach(list, i, n, entry) {
         char id[24];
@@ -159,6 +163,43 @@ static void llava_scores_are_optional(void **state) {
     assert_true(yyjson_get_real(yyjson_obj_get(entry, "clip_score")) == 0.25);
     assert_true(yyjson_get_real(yyjson_obj_get(entry, "ssim_score")) == 0.875);
     yyjson_doc_free(doc);
+}
+
+/* The caption of a pair is what its image was drawn from, unless the recipe asks for the text as it came in. */
+static void captions_are_cleaned_or_original(void **state) {
+    (void)state;
+    static const char *const options[] = {"{}", "{\"caption\": \"original\"}"};
+    static const char *const expected[] = {"Clean.", "  As it came\n"}, *const other[] = {"original", "drawn_from"};
+    for (int i = 0; i < 2; i++) {
+        const sv_export_facts facts = {.name = "test", .run_dir = root};
+        const sv_pick pick = {.rank = 1, .id = "x", .text = expected[0], .original = expected[1], .file = "images/0", .origin = "", .license = ""};
+        sv_export *x;
+        assert_int_equal(sv_export_open(&x, at("dataset"), sv_export_find("llava"), options[i], &facts, NULL), SV_OK);
+        assert_int_equal(sv_export_add(x, &pick, NULL), SV_OK);
+        assert_int_equal(sv_export_finish(x, NULL, NULL), SV_OK);
+        sv_export_close(&x);
+        yyjson_doc *doc = read_json("dataset/llava/llava.json");
+        yyjson_val *turns = yyjson_obj_get(yyjson_arr_get_first(yyjson_doc_get_root(doc)), "conversations");
+        assert_string_equal(yyjson_get_str(yyjson_obj_get(yyjson_arr_get(turns, 1), "value")), expected[i]);
+        yyjson_doc_free(doc);
+        doc = read_json("dataset/llava/pairs.jsonl");
+        assert_string_equal(yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), "caption")), expected[i]);
+        assert_string_equal(yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), other[i])), expected[!i]);
+        yyjson_doc_free(doc);
+    }
+}
+
+static void a_stopped_export_leaves_nothing(void **state) {
+    (void)state;
+    volatile int stop = 1;
+    const sv_export_facts facts = {.name = "test", .run_dir = root, .stop = &stop};
+    const sv_pick pick = {.rank = 1, .id = "x", .text = "a", .original = "a", .file = "images/0", .origin = "", .license = ""};
+    sv_export *x;
+    assert_int_equal(sv_export_open(&x, at("dataset"), sv_export_find("llava"), NULL, &facts, NULL), SV_OK);
+    assert_int_equal(sv_export_add(x, &pick, NULL), SV_E_STOPPED);
+    sv_export_close(&x);
+    assert_false(sv_file_exists(at("dataset/llava")));
+    has_no_leftovers();
 }
 
 static void same_picks_give_same_bytes(void **state) {
@@ -280,7 +321,8 @@ static void webdataset_shards_by_size(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_run, remove_run)
     const struct CMUnitTest tests[] = {
-        TEST(llava_is_what_trainers_read), TEST(llava_scores_are_optional), TEST(same_picks_give_same_bytes), TEST(an_old_dataset_comes_back),
+        TEST(llava_is_what_trainers_read), TEST(llava_scores_are_optional), TEST(captions_are_cleaned_or_original),
+        TEST(a_stopped_export_leaves_nothing), TEST(same_picks_give_same_bytes), TEST(an_old_dataset_comes_back),
         TEST(a_changed_image_is_refused), TEST(a_foreign_directory_is_not_replaced), TEST(webdataset_shards), TEST(webdataset_shards_by_size)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

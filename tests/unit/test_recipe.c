@@ -104,15 +104,18 @@ static void every_mistake_has_its_place(void **state) {
         {"score:", "select: {keep: 0%}\nscore:", "select.keep: must be above 0"},
         {"score:", "select: {keep: 120%}\nscore:", "select.keep: must be a number from 0 to 1, or null, not 1.2"},
         /* operators */
-        {"alphanumeric_filter:", "alphanumericfilter:", "r.yaml:6:7: captions.process[0]: unknown operator \"alphanumericfilter\" (did you mean \"alphanumeric_filter\"?"},
+        {"alphanumeric_filter:", "alphanumericfilter:",
+         "r.yaml:6:7: captions.process[0]: unknown operator \"alphanumericfilter\" (did you mean \"alphanumeric_filter\"?"},
         {"{min_ratio: 0.6}", "{min_ratoi: 0.6}", "did you mean \"min_ratio\"?"},
         {"{min_ratio: 0.6}", "\n        min_ratio: abc", "r.yaml:7:20: captions.process[0].alphanumeric_filter.min_ratio: must be a number"},
         {"process:\n    - alphanumeric_filter: {min_ratio: 0.6}", "process: text", "captions.process"},
-        {"- alphanumeric_filter: {min_ratio: 0.6}", "- flagged_words_filter: {flagged_words_dir: nowhere}", "r.yaml:6:49: captions.process[0].flagged_words_filter.flagged_words_dir: dir/nowhere: "},
+        {"- alphanumeric_filter: {min_ratio: 0.6}", "- flagged_words_filter: {flagged_words_dir: nowhere}",
+         "r.yaml:6:49: captions.process[0].flagged_words_filter.flagged_words_dir: dir/nowhere: "},
         /* exports */
         {"score:", "export: [{format: lava}]\nscore:", "r.yaml:10:19: export[0].format: there is no export format \"lava\" (did you mean \"llava\"?"},
         {"score:", "export: [{format: llava}, {format: llava}]\nscore:", "export[1]: this format is exported already"},
-        {"score:", "export: [{format: webdataset, shardsize: 1GB}]\nscore:", "r.yaml:10:31: export[0].shardsize: unknown key (did you mean \"shard_size\"?"},
+        {"score:", "export: [{format: webdataset, shardsize: 1GB}]\nscore:",
+         "r.yaml:10:31: export[0].shardsize: unknown key (did you mean \"shard_size\"?"},
         {"score:", "export: {format: llava}\nscore:", "r.yaml:10:1: export: must be a list"},
         {"score:", "export: [llava]\nscore:", "export[0]: must be a map such as {format: llava}"},
         /* keys and values of later versions */
@@ -158,7 +161,8 @@ static void files_that_are_no_recipe(void **state) {
     refuse_bytes(b.data, b.size, "nested too deeply");
     sv_buf_clear(&b);
     sv_buf_puts(&b, "a: &a [x,x,x,x,x,x,x,x,x]\n");
-    for (char c = 'b'; c < 'j'; c++) sv_buf_printf(&b, "%c: &%c [*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c]\n", c, c, c - 1, c - 1, c - 1, c - 1, c - 1, c - 1, c - 1, c - 1, c - 1);
+    for (char c = 'b'; c < 'j'; c++) sv_buf_printf(&b, "%c: &%c [*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c]\n", c, c, c - 1, c - 1, c - 1, c - 1, c - 1,
+                                                   c - 1, c - 1, c - 1, c - 1);
     refuse_bytes(b.data, b.size, "aliases expand to more values than a recipe can have");
     sv_buf_free(&b);
 
@@ -225,8 +229,9 @@ static void defaults_and_values(void **state) {
 
 static void set_lays_values_over(void **state) {
     (void)state;
-    const char *const sets[] = {"generate.steps=30", "generate.image.format=png", "captions.sources.0.text=t", "captions.sources[1].path=here.txt", "select.keep=5%",
-                                "captions.process.alphanumeric_filter.min_ratio=0.2", "score.clip.model=other", "generate.prompt=\"{caption}, photo\"", "export.0.format=llava",
+    const char *const sets[] = {"generate.steps=30", "generate.image.format=png", "captions.sources.0.text=t", "captions.sources[1].path=here.txt",
+                                "select.keep=5%", "captions.process.alphanumeric_filter.min_ratio=0.2", "score.clip.model=other",
+                                "generate.prompt=\"{caption}, photo\"", "export.0.format=llava",
                                 "generate.scheduler.use_karras_sigmas=true", "name="};
     sv_recipe *r = read_text(BASE, sets, sizeof sets / sizeof *sets);
     assert_int_equal(r->generate.steps, 30);
@@ -270,15 +275,18 @@ static void set_lays_values_over(void **state) {
 static void copies_load_as_the_same_recipe(void **state) {
     (void)state;
     static const char *const sets[] = {
-        "generate.negative=\"a: b # c \\\" \\\\ \\t \xC3\xA9 \xE2\x80\xA8 no\"", "generate.prompt=\"yes {caption} 1e3\"", "generate.scheduler={beta_start: 0.00085, a: [1, null, x], b: {}}",
-        "captions.sources.0.source=\"0123\"", "captions.sources.0.license=\"null\"", "select.keep=33.3%", "captions.sample=7", "export=[{format: llava, scores: true}, {format: webdataset}]",
+        "generate.negative=\"a: b # c \\\" \\\\ \\t \xC3\xA9 \xE2\x80\xA8 no\"", "generate.prompt=\"yes {caption} 1e3\"",
+        "generate.scheduler={beta_start: 0.00085, a: [1, null, x], b: {}}",
+        "captions.sources.0.source=\"0123\"", "captions.sources.0.license=\"null\"", "select.keep=33.3%", "captions.sample=7",
+        "export=[{format: llava, scores: true}, {format: webdataset}]",
         "name=\"on\""};
     sv_recipe *r = read_text(BASE, sets, sizeof sets / sizeof *sets);
     char *first, *second;
     assert_int_equal(sv_recipe_text(r, "/nowhere/run", &first, NULL), SV_OK);
     sv_recipe *again;
     sv_error err = {0};
-    if (sv_recipe_read(&again, first, strlen(first), "copy.yaml", "/nowhere/run", NULL, 0, &err) != SV_OK) fail_msg("%s: %s\n%s", err.what, err.why, first);
+    sv_status st = sv_recipe_read(&again, first, strlen(first), "copy.yaml", "/nowhere/run", NULL, 0, &err);
+    if (st != SV_OK) fail_msg("%s: %s\n%s", err.what, err.why, first);
     assert_int_equal(sv_recipe_text(again, "/nowhere/run", &second, NULL), SV_OK);
     assert_string_equal(first, second);
     assert_string_equal(r->generate.negative, again->generate.negative);
@@ -346,7 +354,8 @@ static void the_demo_loads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_mistake_has_its_place), cmocka_unit_test(files_that_are_no_recipe), cmocka_unit_test(defaults_and_values), cmocka_unit_test(set_lays_values_over),
+        cmocka_unit_test(every_mistake_has_its_place), cmocka_unit_test(files_that_are_no_recipe), cmocka_unit_test(defaults_and_values),
+        cmocka_unit_test(set_lays_values_over),
         cmocka_unit_test(copies_load_as_the_same_recipe), cmocka_unit_test(help_loads_and_names_every_key), cmocka_unit_test(the_demo_loads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

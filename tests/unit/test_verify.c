@@ -42,7 +42,8 @@ static void export_as(const char *format, const char *options) {
         char id[16], text[32];
         snprintf(id, sizeof id, "id%d", i);
         snprintf(text, sizeof text, "Caption number %d.", i);
-        const sv_pick pick = {.rank = i + 1, .number = i + 1, .seed = 7, .id = id, .text = text, .original = text, .file = "image.jpg", .width = 16, .height = 16, .origin = "", .license = ""};
+        const sv_pick pick = {.rank = i + 1, .number = i + 1, .seed = 7, .id = id, .text = text, .original = text, .file = "image.jpg", .width = 16,
+                              .height = 16, .origin = "", .license = ""};
         assert_int_equal(sv_export_add(x, &pick, NULL), SV_OK);
     }
     assert_int_equal(sv_export_finish(x, NULL, NULL), SV_OK);
@@ -76,7 +77,8 @@ static void expect(const char *path, sv_fault fault, int64_t count) {
     sv_error err = {0};
     sv_status st = sv_verify(at(path), NULL, &report, &err);
     if (st != SV_SHORT || report.count[fault] != count) {
-        fail_msg("%s: status %d, %s %lld instead of %lld (%s)", path, st, sv_fault_name(fault), (long long)report.count[fault], (long long)count, err.why);
+        fail_msg("%s: status %d, %s %lld instead of %lld (%s)", path, st, sv_fault_name(fault), (long long)report.count[fault], (long long)count,
+                 err.why);
     }
     assert_true(report.named[fault][0].where[0]);
     assert_true(report.named[fault][0].why[0]);
@@ -188,7 +190,8 @@ static void llava_entries(void **state) {
 
 static void damaged_shards(void **state) {
     (void)state;
-    static const struct { long size, flip; } cases[] = {{1, -1}, {100, -1}, {511, -1}, {-512, -1}, {-1024, -1}, {-1025, -1}, {0, 0}, {0, 130}, {0, 150}};
+    static const struct { long size, flip; } cases[] = {{1, -1}, {100, -1}, {511, -1}, {-512, -1}, {-1024, -1}, {-1025, -1}, {0, 0}, {0, 130},
+                                                        {0, 150}};
     char *good;
     size_t n;
     assert_int_equal(sv_file_read(at("dataset/webdataset/00000.tar"), 0, &good, &n, NULL), SV_OK);
@@ -245,7 +248,8 @@ static void foreign_shards(void **state) {
     strcpy(image_name + 200, "/sample.JPG");
     memcpy(text_name, image_name, sizeof text_name);
     strcpy(text_name + 200, "/sample.txt");
-    const file good[] = {{image_name, NULL}, {text_name, "long name"}, {"b.jpg", NULL}, {"b.json", "{\"caption\": \"from json\"}"}, {"b.cls", "3"}, {"b.seg.jpg", NULL}};
+    const file good[] = {{image_name, NULL}, {text_name, "long name"}, {"b.jpg", NULL}, {"b.json", "{\"caption\": \"from json\"}"}, {"b.cls", "3"},
+                         {"b.seg.jpg", NULL}};
     for (int gzip = 0; gzip < 2; gzip++) {
         write_shard(gzip ? "x.tar.gz" : "x.tar", gzip, good, 6);
         expect_good(gzip ? "x.tar.gz" : "x.tar", "webdataset", 2);
@@ -278,7 +282,8 @@ static void the_first_faults_are_named(void **state) {
     (void)state;
     sv_buf b = {0};
     assert_int_equal(mkdir(at("own"), 0755), 0);
-    for (int i = 0; i < 500; i++) sv_buf_printf(&b, "%c{\"id\":\"%d\",\"image\":\"%d.jpg\",\"conversations\":[" HUMAN "," GPT "]}", i ? ',' : '[', i, i);
+    for (int i = 0; i < 500; i++) sv_buf_printf(&b, "%c{\"id\":\"%d\",\"image\":\"%d.jpg\",\"conversations\":[" HUMAN "," GPT "]}", i ? ',' : '[',
+                                                i, i);
     sv_buf_putc(&b, ']');
     put("own/any.json", b.data, b.size);
     sv_buf_free(&b);
@@ -307,7 +312,7 @@ static void what_is_no_dataset(void **state) {
 
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-    const struct CMUnitTest tests[] = {TEST(good_datasets), TEST(damaged_files), TEST(faulty_manifests), TEST(llava_entries), TEST(damaged_shards), TEST(foreign_shards),
-                                       TEST(the_first_faults_are_named), TEST(what_is_no_dataset)};
+    const struct CMUnitTest tests[] = {TEST(good_datasets), TEST(damaged_files), TEST(faulty_manifests), TEST(llava_entries), TEST(damaged_shards),
+                                       TEST(foreign_shards), TEST(the_first_faults_are_named), TEST(what_is_no_dataset)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -91,7 +91,8 @@ static void add_scores(sv_buf *b, const tallies *t) {
         if (i) sv_buf_puts(b, ", ");
         sv_export_json_text(b, s->name);
         if (s->count == 0) sv_buf_puts(b, ": null");
-        else sv_buf_printf(b, ": {\"mean\": %s, \"min\": %s, \"max\": %s}", sv_real_text(s->sum / (double)s->count, mean), sv_real_text(s->least, least), sv_real_text(s->most, most));
+        else sv_buf_printf(b, ": {\"mean\": %s, \"min\": %s, \"max\": %s}", sv_real_text(s->sum / (double)s->count, mean),
+                           sv_real_text(s->least, least), sv_real_text(s->most, most));
     }
     sv_buf_puts(b, "},\n");
 }
@@ -101,8 +102,8 @@ static sv_status write_json(sv_export_job *job, const sv_exporter *format, const
     sv_buf b = {0};
     sv_buf_puts(&b, "{\"name\": ");
     sv_export_json_text(&b, f->name);
-    sv_buf_printf(&b, ",\n \"format\": \"%s\",\n \"pairs\": %lld,\n \"made_with\": \"synthvlm %s\",\n \"seed\": %lld,\n", format->format.name, (long long)job->pairs, sv_version(),
-                  (long long)f->seed);
+    sv_buf_printf(&b, ",\n \"format\": \"%s\",\n \"pairs\": %lld,\n \"made_with\": \"synthvlm %s\",\n \"seed\": %lld,\n", format->format.name,
+                  (long long)job->pairs, sv_version(), (long long)f->seed);
     add_tallies(&b, "licenses", &counts->licenses);
     add_tallies(&b, "sources", &counts->sources);
     add_scores(&b, &counts->scores);
@@ -160,10 +161,12 @@ static sv_status write_readme(sv_export_job *job, const sv_exporter *format, con
     add_license(&b, &counts->licenses);
     sv_buf_puts(&b, "task_categories: [image-to-text]\ntags: [synthetic]\n---\n# ");
     add_plain(&b, job->facts->name);
-    sv_buf_printf(&b, "\n\n%lld pairs of a synthetic image and its caption, best first, as %s. The images were drawn from the captions by a diffusion\n"
-                      "model, scored, and selected with synthvlm; no image shows anything real. dataset.json holds every setting.\n\n## Loading\n\n%s",
+    sv_buf_printf(&b, "\n\n%lld pairs of a synthetic image and its caption, best first, as %s. The images were drawn from the\n"
+                      "captions by a diffusion model, scored, and selected with synthvlm; no image shows anything real. dataset.json\n"
+                      "holds every setting.\n\n## Loading\n\n%s",
                   (long long)job->pairs, format->format.help, format->loading);
-    sv_buf_puts(&b, "\n## Checking\n\n`synthvlm verify .` checks structure, images and hashes; `sha256sum -c SHA256SUMS` the hashes alone.\n\n## Origin of the captions\n");
+    sv_buf_puts(&b, "\n## Checking\n\n`synthvlm verify .` checks structure, images and hashes; `sha256sum -c SHA256SUMS` the hashes alone.\n\n"
+                    "## Origin of the captions\n");
     add_table(&b, "licence", &counts->licenses);
     add_table(&b, "source", &counts->sources);
     sv_buf_puts(&b, "\n## Scores\n\n| score | mean | least | most |\n| --- | --- | --- | --- |\n");

@@ -24,19 +24,24 @@ void sv_export_json_text(sv_buf *b, const char *s) {
     sv_buf_putc(b, '"');
 }
 
+const char *sv_export_caption_of(const sv_pick *pick, int caption) {
+    return caption == SV_CAPTION_ORIGINAL ? pick->original : pick->text;
+}
+
 static void add_number(sv_buf *b, double v) {
     char text[32];
     sv_buf_puts(b, isfinite(v) ? sv_real_text(v, text) : "null");
 }
 
-void sv_export_describe(sv_buf *b, const char *key, const sv_pick *pick, const sv_export_image *image) {
+void sv_export_describe(sv_buf *b, const char *key, const sv_pick *pick, int caption, const sv_export_image *image) {
+    const char *text = sv_export_caption_of(pick, caption), *other = sv_export_caption_of(pick, !caption);
     sv_buf_printf(b, "{\"key\": \"%s\", \"id\": ", key);
     sv_export_json_text(b, pick->id);
     sv_buf_puts(b, ", \"caption\": ");
-    sv_export_json_text(b, pick->original);
-    if (pick->text && strcmp(pick->text, pick->original) != 0) {
-        sv_buf_puts(b, ", \"drawn_from\": ");
-        sv_export_json_text(b, pick->text);
+    sv_export_json_text(b, text);
+    if (strcmp(text, other) != 0) {
+        sv_buf_puts(b, caption == SV_CAPTION_CLEANED ? ", \"original\": " : ", \"drawn_from\": ");
+        sv_export_json_text(b, other);
     }
     sv_buf_printf(b, ", \"candidate\": \"%09lld-%d\", \"seed\": %llu", (long long)pick->number, pick->k, (unsigned long long)pick->seed);
     sv_buf_printf(b, ", \"width\": %d, \"height\": %d, \"sha256\": \"%s\", \"score\": ", pick->width, pick->height, image->sha256);

@@ -86,7 +86,8 @@ static sv_status publish(sv_export *x, sv_error *err) {
 
 /* Clears what an interrupted export left behind. */
 static sv_status recover(sv_export *x, sv_error *err) {
-    if (sv_file_exists(x->old) && !sv_file_exists(x->final) && rename(x->old, x->final) != 0) return sv_fail_errno(err, x->old, "cannot put the dataset back");
+    bool aside = sv_file_exists(x->old) && !sv_file_exists(x->final);
+    if (aside && rename(x->old, x->final) != 0) return sv_fail_errno(err, x->old, "cannot put the dataset back");
     SV_TRY(remove_dir(x->old, err));
     return remove_dir(x->partial, err);
 }
@@ -180,9 +181,17 @@ static sv_status read_image(const sv_export *x, const sv_pick *pick, char **path
     return SV_OK;
 }
 
+static sv_status check_caption(const sv_pick *pick, const char *text, sv_error *err) {
+    if (!text || !*text) return sv_fail(err, SV_E_INPUT, pick->id, "the caption is empty");
+    size_t n = strlen(text);
+    return sv_utf8_valid(text, n) == n ? SV_OK : sv_fail(err, SV_E_INPUT, pick->id, "the caption is not valid UTF-8");
+}
+
 sv_status sv_export_add(sv_export *x, const sv_pick *pick, sv_error *err) {
-    if (!pick->original || !*pick->original) return sv_fail(err, SV_E_INPUT, pick->id, "the caption is empty");
-    if (sv_utf8_valid(pick->original, strlen(pick->original)) != strlen(pick->original)) return sv_fail(err, SV_E_INPUT, pick->id, "the caption is not valid UTF-8");
+    if (x->job.facts->stop && *x->job.facts->stop)
+        return sv_fail(err, SV_E_STOPPED, x->final, "the export was stopped; the dataset is as it was before");
+    SV_TRY(check_caption(pick, pick->original, err));
+    SV_TRY(check_caption(pick, pick->text, err));
     char *path = NULL, *bytes = NULL;
     sv_export_image image = {0};
     sv_status st = read_image(x, pick, &path, &bytes, &image, err);

@@ -25,6 +25,7 @@ typedef struct sv_export_facts {
     const char *name;            /* the recipe's name */
     int64_t seed;                /* the run's seed: instructions are drawn from it */
     const char *run_dir;         /* what sv_pick.file is relative to; not said anywhere */
+    const volatile int *stop;    /* polled between pairs (SV_E_STOPPED); may be NULL */
     const sv_export_setup *setups;
     size_t setup_count;
 } sv_export_facts;
@@ -72,6 +73,13 @@ typedef struct sv_export_job {
     int64_t pairs, files, bytes;
 } sv_export_job;
 
+/* What a pair's caption is: the text that the image was drawn from, after the mappers of the process list, or the text as it came in. */
+typedef enum sv_export_caption { SV_CAPTION_CLEANED, SV_CAPTION_ORIGINAL } sv_export_caption;
+#define SV_EXPORT_CAPTION_OPTION(type) \
+    {"caption", SV_OPT_CHOICE, offsetof(type, caption), "cleaned", .choices = "cleaned|original", \
+     .help = "the caption after the mappers, or as it came in"}
+const char *sv_export_caption_of(const sv_pick *pick, int caption);
+
 /* What a format does. State is made by begin and freed by close, which is called in any case. */
 typedef struct sv_exporter {
     sv_export_format format;
@@ -103,9 +111,9 @@ void sv_export_stream_drop(sv_export_stream **s);
 
 /* Appends a JSON string; NULL and "" are null. */
 void sv_export_json_text(sv_buf *b, const char *s);
-/* Appends the description of a pair, one JSON object without a line end: key, id, caption, candidate, k, seed, image facts, scores, origin. key:
- * nine digits. docs/DATASETS.md lists the members. */
-void sv_export_describe(sv_buf *b, const char *key, const sv_pick *pick, const sv_export_image *image);
+/* Appends the description of a pair, one JSON object without a line end. key: nine digits; caption: an sv_export_caption. docs/DATASETS.md lists the
+ * members. */
+void sv_export_describe(sv_buf *b, const char *key, const sv_pick *pick, int caption, const sv_export_image *image);
 
 /* ---- card.c: what all datasets say about themselves ---- */
 

@@ -11,10 +11,12 @@
 #include "stages/export/export.h"
 
 typedef struct llava_options {
+    int caption;                 /* sv_export_caption */
     bool scores;
 } llava_options;
 
 static const sv_option options_table[] = {
+    SV_EXPORT_CAPTION_OPTION(llava_options),
     {"scores", SV_OPT_BOOL, offsetof(llava_options, scores), "false", .help = "adds clip_score, ssim_score… to every entry; trainers ignore them"},
     {0}};
 
@@ -106,8 +108,8 @@ static sv_status turn_folder(const sv_export_job *job, llava_state *s, int64_t f
     return SV_OK;
 }
 
-static void add_entry(sv_buf *b, const sv_pick *pick, const char *key, const char *image, const char *instruction, bool image_last, const char *caption,
-                      bool scores) {
+static void add_entry(sv_buf *b, const sv_pick *pick, const char *key, const char *image, const char *instruction, bool image_last,
+                      const char *caption, bool scores) {
     sv_buf_printf(b, "\n{\"id\": \"%s\", \"image\": \"%s\", \"conversations\": [{\"from\": \"human\", \"value\": \"", key, image);
     if (image_last) sv_buf_printf(b, "%s\\n<image>", instruction);
     else sv_buf_printf(b, "<image>\\n%s", instruction);
@@ -134,7 +136,7 @@ static sv_status llava_add(sv_export_job *job, void *state, const sv_pick *pick,
     const char *instruction;
     bool image_last;
     SV_TRY(draw_instruction(job->facts->seed, pick->id, &instruction, &image_last, err));
-    char *caption = without_image_tokens(pick->original, &s->tokens_removed);
+    char *caption = without_image_tokens(sv_export_caption_of(pick, o->caption), &s->tokens_removed);
     if (!caption) return sv_fail_memory(err, pick->id, 0);
     sv_buf b = {0};
     if (rank > 0) sv_buf_putc(&b, ',');
@@ -143,7 +145,7 @@ static sv_status llava_add(sv_export_job *job, void *state, const sv_pick *pick,
     sv_status st = sv_buf_ok(&b, err);
     if (st == SV_OK) st = sv_export_stream_add(s->json, b.data, b.size, err);
     sv_buf_clear(&b);
-    sv_export_describe(&b, key, pick, image);
+    sv_export_describe(&b, key, pick, o->caption, image);
     sv_buf_putc(&b, '\n');
     if (st == SV_OK) st = sv_buf_ok(&b, err);
     if (st == SV_OK) st = sv_export_stream_add(s->pairs, b.data, b.size, err);

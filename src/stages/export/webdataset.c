@@ -6,11 +6,14 @@
 #include "stages/export/tar.h"
 
 typedef struct webdataset_options {
+    int caption;                 /* sv_export_caption */
     int64_t shard_size, shard_count;
 } webdataset_options;
 
 static const sv_option options_table[] = {
-    {"shard_size", SV_OPT_BYTES, offsetof(webdataset_options, shard_size), "1GB", .min = 1, .max = 1e15, .help = "a shard is ended before it would grow beyond"},
+    SV_EXPORT_CAPTION_OPTION(webdataset_options),
+    {"shard_size", SV_OPT_BYTES, offsetof(webdataset_options, shard_size), "1GB", .min = 1, .max = 1e15,
+     .help = "a shard is ended before it would grow beyond"},
     {"shard_count", SV_OPT_INT, offsetof(webdataset_options, shard_count), "10000", .min = 1, .max = 1e9, .help = "pairs in a shard at most"},
     {0}};
 
@@ -48,17 +51,18 @@ static sv_status end_shard(sv_export_job *job, webdataset_state *s, sv_error *er
 static sv_status webdataset_add(sv_export_job *job, void *state, const sv_pick *pick, int64_t rank, const sv_export_image *image, sv_error *err) {
     webdataset_state *s = state;
     const webdataset_options *o = job->options;
+    const char *caption = sv_export_caption_of(pick, o->caption);
     char key[24], name[40];
     snprintf(key, sizeof key, "%09lld", (long long)rank);
     sv_buf json = {0};
-    sv_export_describe(&json, key, pick, image);
+    sv_export_describe(&json, key, pick, o->caption, image);
     SV_TRY(sv_buf_ok(&json, err));
 
     const struct { const char *extension, *data; size_t size; } members[] = {   /* "jpg", "png" sort around "json", "txt" */
         {"jpg", image->bytes, image->size}, {"json", json.data, json.size}, {"png", image->bytes, image->size},
-        {"txt", pick->original, strlen(pick->original)}, {"webp", image->bytes, image->size}};
+        {"txt", caption, strlen(caption)}, {"webp", image->bytes, image->size}};
     size_t n = sizeof members / sizeof *members;
-    int64_t space = sv_tar_space((int64_t)image->size) + sv_tar_space((int64_t)json.size) + sv_tar_space((int64_t)strlen(pick->original));
+    int64_t space = sv_tar_space((int64_t)image->size) + sv_tar_space((int64_t)json.size) + sv_tar_space((int64_t)strlen(caption));
     sv_status st = SV_OK;
     bool full = s->shard && (s->pairs >= o->shard_count || sv_export_stream_size(s->shard) + space + SV_TAR_END > o->shard_size);
     if (full) st = end_shard(job, s, err);
