@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/hash.h"
+#include "base/hash_cache.h"
 #include "infer/graph_file.h"
 
 static const char *const tokenizer_files[] = {"vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
@@ -65,7 +65,7 @@ sv_status sv_file_list_hash(sv_file_list *l, const char *root, char out[65], sv_
     qsort(l->items, l->count, sizeof *l->items, by_name);
     for (size_t i = 0; st == SV_OK && i < l->count; i++) {
         char hex[SV_SHA256_HEX], *path = sv_path_join(root, l->items[i]);
-        st = path ? sv_sha256_file(path, hex, err) : sv_fail_memory(err, root, 0);
+        st = path ? sv_sha256_file_cached(path, hex, err) : sv_fail_memory(err, root, 0);
         free(path);
         if (st != SV_OK) break;
         sv_sha256_more(s, hex, 64);

@@ -1,4 +1,5 @@
 /* The base layer: strings, UTF-8, paths, files, options, canonical JSON, queues and parallel loops. */
+#include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +13,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "base/hash.h"
+#include "base/hash_cache.h"
 #include "base/options.h"
 #include "base/thread.h"
 #include "base/utf8.h"
@@ -222,6 +223,37 @@ static void test_hashes(void **state) {
     assert_string_equal(md5, "900150983cd24fb0d6963f7d28e17f72");
 }
 
+static void test_remembered_hashes(void **state) {
+    char root[] = "/tmp/sv-cache-XXXXXX", a[SV_SHA256_HEX], b[SV_SHA256_HEX];
+    assert_non_null(mkdtemp(root));
+    setenv("XDG_CACHE_HOME", root, 1);
+    char *file = sv_path_join(root, "model.onnx"), *notes = sv_path_join(root, "synthvlm");
+    size_t size = (size_t)2 << 20;
+    char *data = calloc(1, size);
+    sv_error err;
+    assert_int_equal(sv_file_write_atomic(file, data, size, &err), SV_OK);
+    const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    assert_int_equal(sv_sha256_file_cached(file, a, &err), SV_OK);
+    assert_false(sv_file_exists(notes));                 /* too young to be noted */
+    assert_int_equal(utimensat(AT_FDCWD, file, old, 0), 0);
+    assert_int_equal(sv_sha256_file_cached(file, b, &err), SV_OK);
+    assert_string_equal(a, b);
+    assert_true(sv_file_exists(notes));
+    assert_int_equal(sv_sha256_file_cached(file, b, &err), SV_OK);
+    assert_string_equal(a, b);
+    data[5] = 1;                                         /* another content, and a new inode even if the clock says the same */
+    assert_int_equal(sv_file_write_atomic(file, data, size, &err), SV_OK);
+    assert_int_equal(utimensat(AT_FDCWD, file, old, 0), 0);
+    assert_int_equal(sv_sha256_file_cached(file, b, &err), SV_OK);
+    assert_string_not_equal(a, b);
+    unsetenv("XDG_CACHE_HOME");
+    assert_int_equal(sv_dir_empty(root, &err), SV_OK);
+    rmdir(root);
+    free(data);
+    free(file);
+    free(notes);
+}
+
 static void *produce(void *arg) {
     static int numbers[1000];
     for (int i = 0; i < 1000; i++) {
@@ -279,6 +311,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_utf8), cmocka_unit_test(test_strings), cmocka_unit_test(test_errors_keep_whole_characters), cmocka_unit_test(test_names_from_data_stay_inside),
         cmocka_unit_test(test_paths_and_files), cmocka_unit_test(test_options), cmocka_unit_test(test_canonical_json), cmocka_unit_test(test_hashes),
-        cmocka_unit_test(test_queue), cmocka_unit_test(test_parallel)};
+        cmocka_unit_test(test_remembered_hashes), cmocka_unit_test(test_queue), cmocka_unit_test(test_parallel)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
