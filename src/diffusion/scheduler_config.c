@@ -87,6 +87,11 @@ static const key_info KEYS[] = {
 /* Keys of diffusers' other scheduler classes, and of files older than 2023: ignored, as diffusers ignores them. */
 static const char *const HARMLESS[] = {"rho", "sigma_data", "sigma_schedule", "noise_sampler_seed", "tensor_format", "timestep_values", "quantization_config"};
 
+/* diffusers keeps the keys of a file that its class does not know, and some are looked for all the same: the first two by every sigma schedule, the others by
+ * the pipelines that compute mu. */
+static const char *const HIDDEN[] = {"sigma_min", "sigma_max", "base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len"};
+#define HIDDEN_COUNT (sizeof HIDDEN / sizeof *HIDDEN)
+
 static const key_info *find_key(const char *name) {
     for (size_t i = 0; i < KEY_COUNT; i++)
         if (!strcmp(KEYS[i].name, name)) return &KEYS[i];
@@ -307,6 +312,15 @@ static yyjson_mut_val *value_json(yyjson_mut_doc *doc, const key_info *k, const 
     }
 }
 
+/* Whether a key that the class does not take makes a difference to it. */
+static bool matters_hidden(const key_info *k, const sv_scheduler_config *c) {
+    if (k->offset == AT(sigma_min)) return !isnan(c->sigma_min);
+    if (k->offset == AT(sigma_max)) return !isnan(c->sigma_max);
+    for (size_t i = 2; i < HIDDEN_COUNT; i++)
+        if (!strcmp(k->name, HIDDEN[i])) return c->use_dynamic_shifting;
+    return false;
+}
+
 static char *config_json(const sv_scheduler_kind *kind, const sv_scheduler_config *c) {
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     if (!doc) return NULL;
@@ -314,8 +328,7 @@ static char *config_json(const sv_scheduler_kind *kind, const sv_scheduler_confi
     yyjson_mut_doc_set_root(doc, root);
     bool ok = yyjson_mut_obj_add_str(doc, root, "_class_name", kind->info.name);
     for (size_t i = 0; i < KEY_COUNT; i++) {
-        bool hidden = (KEYS[i].offset == AT(sigma_min) && !isnan(c->sigma_min)) || (KEYS[i].offset == AT(sigma_max) && !isnan(c->sigma_max));
-        if (!hidden && !find_class_key(kind, KEYS[i].name)) continue;
+        if (!find_class_key(kind, KEYS[i].name) && !matters_hidden(&KEYS[i], c)) continue;
         ok = ok && yyjson_mut_obj_add_val(doc, root, KEYS[i].name, value_json(doc, &KEYS[i], c));
     }
     char *text = ok ? yyjson_mut_write(doc, 0, NULL) : NULL;
@@ -351,11 +364,9 @@ static sv_status fill(const sv_scheduler_kind *kind, yyjson_val *config, yyjson_
         else SV_TRY(read_fallback(kind, own, k, c, err));
         if (amend && !over && (base || !replaced)) amend_value(own->name, c);
     }
-    /* diffusers keeps the file's keys that the class does not know, and its sigma schedules look for these two among them. */
-    static const char *const hidden[] = {"sigma_min", "sigma_max"};
-    for (int i = 0; i < 2; i++) {
-        yyjson_val *base = was_default(config, hidden[i]) ? NULL : last_of(config, hidden[i]);
-        if (base && !find_class_key(kind, hidden[i])) SV_TRY(read_value(find_key(hidden[i]), kind, base, c, err));
+    for (size_t i = 0; i < HIDDEN_COUNT; i++) {
+        yyjson_val *base = was_default(config, HIDDEN[i]) ? NULL : last_of(config, HIDDEN[i]);
+        if (base && !find_class_key(kind, HIDDEN[i])) SV_TRY(read_value(find_key(HIDDEN[i]), kind, base, c, err));
     }
     return SV_OK;
 }
@@ -365,8 +376,9 @@ sv_status sv_scheduler_config_read(const char *text, const char *override, unsig
     yyjson_doc *config = NULL, *over = NULL;
     yyjson_val *base, *laid_over = NULL;
     sv_status st;
-    memset(c, 0, sizeof *c);
-    c->sigma_min = c->sigma_max = c->shift_terminal = NAN;
+    /* What holds for keys that the class does not have. */
+    *c = (sv_scheduler_config){.sigma_min = NAN, .sigma_max = NAN, .shift_terminal = NAN, .base_shift = 0.5, .max_shift = 1.15, .base_image_seq_len = 256,
+                               .max_image_seq_len = 4096};
     SV_TRY(parse_object(text, "scheduler config", &config, err));
     base = yyjson_doc_get_root(config);
     const char *start = override ? override + strspn(override, " \t\r\n") : "";
