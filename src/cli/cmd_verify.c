@@ -70,7 +70,7 @@ static sv_status run(const sv_args *args, sv_error *err) {
     } else {
         print_text(path, &report);
     }
-    if (st == SV_SHORT && err) err->what[0] = '\0';   /* the report has said it */
+    if (st == SV_SHORT && err) *err = (sv_error){.status = SV_SHORT};   /* the report has said it */
     return st;
 }
 

@@ -391,7 +391,7 @@ static sv_status load_tree(loader *l, const char *const *sets, size_t n, sv_erro
     r->captions.process = NULL;
     SV_TRY(sv_recipe_process_resolve(sv_yaml_get(sv_yaml_get(l->tree, "captions"), "process"), l->dir, &r->captions.process, err));
     sv_status st = sv_recipe_check(r, err);
-    if (st == SV_E_RECIPE) add_place(l, err);
+    if (st == SV_E_RECIPE) place(l, strcmp(err->why, "unknown key") == 0, err);
     return st;
 }
 
