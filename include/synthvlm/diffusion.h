@@ -103,7 +103,7 @@ sv_status sv_pipeline_hash(sv_pipeline *p, char out[65], sv_error *err);
 typedef struct sv_condition sv_condition;
 sv_status sv_pipeline_encode(sv_pipeline *p, const char *text, sv_condition **out, sv_error *err);
 typedef struct sv_text_options {
-    int clip_skip;               /* layers of the CLIP encoders left out at the end beyond the usual, 0 */
+    int clip_skip;               /* layers of the CLIP encoders left out at the end beyond the usual, 0; diffusers leaves the negative text at 0 */
     int max_sequence_length;     /* ids of a T5 row; 0: the family's default */
 } sv_text_options;
 sv_status sv_pipeline_encode_with(sv_pipeline *p, const char *text, const sv_text_options *o, sv_condition **out, sv_error *err);

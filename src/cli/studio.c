@@ -172,14 +172,15 @@ static sv_status set_up(easel *e, sv_pipeline *model, const sv_paint_options *o,
 
 static sv_status set_negative(easel *e, const sv_request *r, sv_error *err) {
     if (!(r->paint.guidance > 1)) return SV_OK;
-    bool same = e->negative && same_text(e->negative_text, r->negative) && memcmp(&e->negative_options, &r->text, sizeof r->text) == 0;
+    sv_text_options o = {.max_sequence_length = r->text.max_sequence_length};   /* diffusers skips no layers of the negative text */
+    bool same = e->negative && same_text(e->negative_text, r->negative) && e->negative_options.max_sequence_length == o.max_sequence_length;
     if (same) return SV_OK;
     sv_condition_close(&e->negative);
     free(e->negative_text);
     e->negative_text = r->negative ? strdup(r->negative) : NULL;
-    e->negative_options = r->text;
+    e->negative_options = o;
     if (r->negative && !e->negative_text) return fail(err, SV_E_MEMORY, "negative prompt", "out of memory");
-    return sv_pipeline_encode_with(e->model, r->negative, &r->text, &e->negative, err);
+    return sv_pipeline_encode_with(e->model, r->negative, &o, &e->negative, err);
 }
 
 /* One model's share of a picture. */
