@@ -77,9 +77,6 @@ const sv_op *sv_op_row(const char *name);                 /* NULL if there is no
 /* SV_E_RECIPE for a name that is not in the table: not available yet, or not known, with the nearest name. */
 sv_status sv_op_unknown(const char *name, const char *where, sv_error *err);
 
-/* `tokenization: true` where only characters and plain words are built in. */
-sv_status sv_refuse_tokenization(bool tokenization, const char *where, const char *needs, sv_error *err);
-
 /* document_deduplicator: what of a text is compared, in memory of the scan (op_document_dedup.c). */
 sv_status sv_document_comparable(const void *state, sv_scan *s, const char **out, size_t *out_size, sv_error *err);
 

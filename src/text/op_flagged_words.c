@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "text/op.h"
+#include "text/words.h"
 
 /* A set of words: open addressing into one run of bytes. */
 typedef struct word_set {
@@ -17,16 +17,16 @@ typedef struct word_set {
 
 typedef struct sv_flagged_words {
     sv_range range;
-    char *lang, *dir, *group_sizes, *join;
-    bool tokenization, augment;
+    sv_word_source source;
+    char *dir, *group_sizes, *join;
+    bool augment;
     word_set set;
     int64_t groups[8];
     size_t group_count;
 } sv_flagged_words;
 
 static const sv_option options[] = {
-    {"lang", SV_OPT_STRING, offsetof(sv_flagged_words, lang), "en", .help = "which list of the file; all: every one"},
-    {"tokenization", SV_OPT_BOOL, offsetof(sv_flagged_words, tokenization), "false", .help = "SentencePiece pieces instead of words (not available)"},
+    SV_WORD_OPTIONS(sv_flagged_words),
     {"flagged_words_dir", SV_OPT_PATH, offsetof(sv_flagged_words, dir), "null", .nullable = true,
      .help = "JSON file {language: [word, ...]}, or a directory with *flagged_words*.json; must be given"},
     {"use_words_aug", SV_OPT_BOOL, offsetof(sv_flagged_words, augment), "false", .help = "look up groups of neighbouring words, too"},
@@ -107,11 +107,11 @@ static sv_status read_list(sv_flagged_words *f, const char *path, bool only_note
             const char *lang = yyjson_get_str(key);
             if (only_note) {
                 if (sv_str_eq(lang, "all")) seen->own_all = true;
-                if (sv_str_eq(lang, f->lang)) seen->lang = true;
+                if (sv_str_eq(lang, f->source.lang)) seen->lang = true;
                 sv_buf_printf(&seen->names, "%s%s", seen->names.size ? ", " : "", lang);
                 continue;
             }
-            bool wanted = sv_str_eq(lang, f->lang) || (sv_str_eq(f->lang, "all") && !seen->own_all);
+            bool wanted = sv_str_eq(lang, f->source.lang) || (sv_str_eq(f->source.lang, "all") && !seen->own_all);
             if (wanted && (st = add_list(&f->set, list, path, lang, err)) != SV_OK) break;
         }
     }
@@ -156,22 +156,22 @@ static void flagged_close(void *state) {
     free(f->set.slots);
     sv_buf_free(&f->set.bytes);
     f->set = (word_set){0};
+    sv_word_source_close(&f->source);
 }
 
 static sv_status flagged_open(void *state, const char *where, sv_error *err) {
     sv_flagged_words *f = state;
-    SV_TRY(sv_refuse_tokenization(f->tokenization, where, "a SentencePiece model of the language", err));
     SV_TRY(read_groups(f, where, err));
     if (!f->dir)
         return sv_hint(err, sv_fail(err, SV_E_RECIPE, where, "no list of flagged words is given"),
                        "set flagged_words_dir to a JSON file {\"en\": [\"word\", ...]} or to a directory that holds such files");
     found seen = {0};
     sv_status st = read_all(f, true, &seen, err);
-    if (st == SV_OK && !seen.lang && !sv_str_eq(f->lang, "all"))
-        st = sv_hint(err, sv_fail(err, SV_E_INPUT, f->dir, "has no list for the language \"%s\"", f->lang), "it has: %s", seen.names.data ? seen.names.data : "none");
+    if (st == SV_OK && !seen.lang && !sv_str_eq(f->source.lang, "all"))
+        st = sv_hint(err, sv_fail(err, SV_E_INPUT, f->dir, "has no list for the language \"%s\"", f->source.lang), "it has: %s", seen.names.data ? seen.names.data : "none");
     if (st == SV_OK) st = read_all(f, false, &seen, err);
     sv_buf_free(&seen.names);
-    return st;
+    return st == SV_OK ? sv_word_source_open(&f->source, where, err) : st;
 }
 
 /* Groups of g neighbouring words, joined: how many there are, and how many of them are in the list. */
@@ -196,7 +196,7 @@ static sv_status count_groups(const sv_flagged_words *f, sv_scan *s, size_t g, s
 
 static sv_status flagged_measure(const void *state, sv_scan *s, double *value, sv_error *err) {
     const sv_flagged_words *f = state;
-    SV_TRY(sv_scan_words(s, err));
+    SV_TRY(sv_scan_words(s, f->source.pieces, err));
     size_t words = s->word_count, flagged = 0;
     for (size_t i = 0; i < s->word_count; i++)
         flagged += set_has(&f->set, s->word_hash[i], s->words.data + s->word_begin[i], s->word_begin[i + 1] - 1 - s->word_begin[i]);

@@ -1,6 +1,6 @@
 /* op_length.c - text_length_filter, words_num_filter, average_line_length_filter and maximum_line_length_filter. */
-#include "text/op.h"
 #include "text/unicode.h"
+#include "text/words.h"
 
 typedef struct sv_length {
     sv_range range;
@@ -19,28 +19,29 @@ const sv_op sv_op_text_length = {.info = {"text_length_filter", SV_OP_FILTER, "t
 
 typedef struct sv_words_num {
     sv_range range;
-    char *lang;
-    bool tokenization;
+    sv_word_source source;
 } sv_words_num;
 
 static const sv_option words_options[] = {
-    {"lang", SV_OPT_STRING, offsetof(sv_words_num, lang), "en", .help = "language; matters to tokenization only"},
-    {"tokenization", SV_OPT_BOOL, offsetof(sv_words_num, tokenization), "false", .help = "SentencePiece pieces instead of words (not available)"},
+    SV_WORD_OPTIONS(sv_words_num),
     SV_RANGE_OPTIONS(sv_words_num, "min_num", "10", "max_num", "null"),
     {0}};
 
 static sv_status words_open(void *state, const char *where, sv_error *err) {
-    const sv_words_num *w = state;
-    return sv_refuse_tokenization(w->tokenization, where, "a SentencePiece model of the language", err);
+    return sv_word_source_open(&((sv_words_num *)state)->source, where, err);
 }
 
+static void words_close(void *state) { sv_word_source_close(&((sv_words_num *)state)->source); }
+
 static sv_status words_measure(const void *state, sv_scan *s, double *value, sv_error *err) {
-    *value = sv_scan_word_number(s);
+    uint32_t words;
+    SV_TRY(sv_scan_word_number(s, ((const sv_words_num *)state)->source.pieces, &words, err));
+    *value = words;
     return SV_OK;
 }
 
 const sv_op sv_op_words_num = {.info = {"words_num_filter", SV_OP_FILTER, "num_words", "number of words that are more than special characters"},
-                               .integer = true, .options = words_options, .size = sizeof(sv_words_num), .open = words_open, .measure = words_measure};
+                               .integer = true, .options = words_options, .size = sizeof(sv_words_num), .open = words_open, .close = words_close, .measure = words_measure};
 
 /* Lines as str.splitlines sees them: no empty line after a final break, CR LF is one break. */
 static void measure_lines(const sv_scan *s, uint32_t *lines, uint32_t *longest) {

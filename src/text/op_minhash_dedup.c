@@ -7,6 +7,7 @@
 #include "text/minhash.h"
 #include "text/op.h"
 #include "text/pattern.h"
+#include "text/sentencepiece.h"
 #include "text/unicode.h"
 
 enum tokenization { BY_SPACE, BY_PUNCTUATION, BY_CHARACTER, BY_SENTENCEPIECE };
@@ -21,13 +22,14 @@ typedef struct sv_minhash_dedup {
     size_t bands, rows;
     sv_permutation *permutations;
     sv_pattern *ignore;
+    sv_spm *pieces;
     bool ignore_punctuation;     /* the pattern is \p{P}: as the regex module knows it, without PCRE2 */
     sv_clusters clusters;
 } sv_minhash_dedup;
 
 static const sv_option options[] = {
     {"tokenization", SV_OPT_CHOICE, offsetof(sv_minhash_dedup, tokenization), "space", .choices = "space|punctuation|character|sentencepiece",
-     .help = "what shingles are made of: words, stretches between punctuation, characters (sentencepiece: not available)"},
+     .help = "what shingles are made of: words, stretches between punctuation, characters, pieces"},
     {"window_size", SV_OPT_INT, offsetof(sv_minhash_dedup, window_size), "5", .min = 1, .max = 1 << 20, .help = "tokens per shingle"},
     {"lowercase", SV_OPT_BOOL, offsetof(sv_minhash_dedup, lowercase), "true", .help = "compare in lower case"},
     {"ignore_pattern", SV_OPT_STRING, offsetof(sv_minhash_dedup, ignore_pattern), "null", .nullable = true, .help = "regular expression of what is left out"},
@@ -37,7 +39,7 @@ static const sv_option options[] = {
      .help = "bands of a signature; null: from the threshold"},
     {"num_rows_per_band", SV_OPT_INT, offsetof(sv_minhash_dedup, num_rows_per_band), "null", .nullable = true, .min = 1, .max = SV_MINHASH_MAX,
      .help = "values per band; null: from the threshold"},
-    {"tokenizer_model", SV_OPT_PATH, offsetof(sv_minhash_dedup, tokenizer_model), "null", .nullable = true, .help = "SentencePiece model (not available)"},
+    {"tokenizer_model", SV_OPT_PATH, offsetof(sv_minhash_dedup, tokenizer_model), "null", .nullable = true, .help = "SentencePiece model, for tokenization: sentencepiece"},
     {"short_texts", SV_OPT_CHOICE, offsetof(sv_minhash_dedup, short_texts), "duplicates", .choices = "duplicates|keep",
      .help = "captions with fewer tokens than a shingle: duplicates of each other, as in Data-Juicer, or all kept"},
     {0}};
@@ -46,14 +48,18 @@ static void minhash_close(void *state) {
     sv_minhash_dedup *m = state;
     sv_clusters_clear(&m->clusters);
     sv_pattern_close(&m->ignore);
+    sv_spm_close(&m->pieces);
     free(m->permutations);
     m->permutations = NULL;
 }
 
 static sv_status minhash_open(void *state, const char *where, sv_error *err) {
     sv_minhash_dedup *m = state;
-    if (m->tokenization == BY_SENTENCEPIECE || m->tokenizer_model)
-        return sv_fail(err, SV_E_RECIPE, where, "tokenization: sentencepiece is not available in this version");
+    if (m->tokenization == BY_SENTENCEPIECE) {
+        if (!m->tokenizer_model)
+            return sv_hint(err, sv_fail(err, SV_E_RECIPE, where, "tokenization: sentencepiece needs a model"), "set tokenizer_model to a SentencePiece .model file");
+        SV_TRY(sv_spm_open(&m->pieces, m->tokenizer_model, err));
+    }
     if (m->num_bands == INT64_MIN || m->num_rows_per_band == INT64_MIN) {
         SV_TRY(sv_minhash_bands(m->jaccard_threshold, (size_t)m->num_permutations, &m->bands, &m->rows, err));
     } else {
@@ -101,7 +107,7 @@ static sv_status comparable(const sv_minhash_dedup *m, sv_scan *s, sv_buf **text
     return SV_OK;
 }
 
-/* Rewrites the text so that its tokens stand one byte apart (characters: none), and notes where each begins; one more entry where a next one
+/* Rewrites the text so that its tokens stand one byte apart (characters and pieces: none), and notes where each begins; one more entry where a next one
  * would. Shingles are then stretches of it. */
 static size_t cut_tokens(enum tokenization how, sv_buf *b, uint32_t *begin) {
     size_t n = 0;
@@ -111,6 +117,15 @@ static size_t cut_tokens(enum tokenization how, sv_buf *b, uint32_t *begin) {
         for (size_t i = 0; i < b->size; i++)
             if (((unsigned char)b->data[i] & 0xC0) != 0x80) begin[n++] = (uint32_t)i;
         begin[n] = (uint32_t)b->size;
+        return n;
+    }
+    if (how == BY_SENTENCEPIECE) {   /* a space parts the pieces, and vanishes */
+        while (p < end) {
+            begin[n++] = (uint32_t)(to - b->data);
+            while (p < end && *p != ' ') *to++ = *p++;
+            p++;
+        }
+        begin[n] = (uint32_t)(to - b->data);
         return n;
     }
     if (how == BY_SPACE) {           /* U+0020 only; runs count as one */
@@ -145,10 +160,15 @@ static sv_status minhash_key(const void *state, sv_scan *s, void *key, sv_error 
     const sv_minhash_dedup *m = state;
     sv_buf *text;
     SV_TRY(comparable(m, s, &text, err));
+    if (m->pieces) {
+        SV_TRY(sv_spm_encode(m->pieces, text->data, text->size, &s->pieces, err));
+        text = &s->pieces;
+        if (!sv_buf_reserve(text, 1)) return sv_buf_ok(text, err);   /* no pieces: no memory either */
+    }
     uint32_t *begin;
     SV_TRY(sv_scan_marks(s, text->size + 2, &begin, err));
     size_t tokens = cut_tokens((enum tokenization)m->tokenization, text, begin), window = (size_t)m->window_size;
-    size_t gap = m->tokenization == BY_CHARACTER ? 0 : 1, values = m->bands * m->rows;
+    size_t gap = m->tokenization == BY_SPACE || m->tokenization == BY_PUNCTUATION, values = m->bands * m->rows;
     uint32_t signature[SV_MINHASH_MAX];
     memset(signature, 0xFF, values * sizeof *signature);
     for (size_t i = 0; i + window <= tokens; i++)

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "text/op.h"
+#include "text/words.h"
 
 typedef struct sv_character_repetition {
     sv_range range;
@@ -49,27 +49,26 @@ const sv_op sv_op_character_repetition = {
 
 typedef struct sv_word_repetition {
     sv_range range;
-    char *lang;
-    bool tokenization;
+    sv_word_source source;
     int64_t rep_len;
 } sv_word_repetition;
 
 static const sv_option word_options[] = {
-    {"lang", SV_OPT_STRING, offsetof(sv_word_repetition, lang), "en", .help = "language; matters to tokenization only"},
-    {"tokenization", SV_OPT_BOOL, offsetof(sv_word_repetition, tokenization), "false", .help = "SentencePiece pieces instead of words (not available)"},
+    SV_WORD_OPTIONS(sv_word_repetition),
     {"rep_len", SV_OPT_INT, offsetof(sv_word_repetition, rep_len), "10", .min = 1, .max = 1 << 20, .help = "words per n-gram"},
     SV_RANGE_OPTIONS(sv_word_repetition, "min_ratio", "0.0", "max_ratio", "0.5"),
     {0}};
 
 static sv_status word_open(void *state, const char *where, sv_error *err) {
-    const sv_word_repetition *w = state;
-    return sv_refuse_tokenization(w->tokenization, where, "a SentencePiece model of the language", err);
+    return sv_word_source_open(&((sv_word_repetition *)state)->source, where, err);
 }
+
+static void word_close(void *state) { sv_word_source_close(&((sv_word_repetition *)state)->source); }
 
 /* Every n-gram that occurs more than once counts, as often as it occurs. */
 static sv_status word_measure(const void *state, sv_scan *s, double *value, sv_error *err) {
     const sv_word_repetition *w = state;
-    SV_TRY(sv_scan_words(s, err));
+    SV_TRY(sv_scan_words(s, w->source.pieces, err));
     sv_units units = {.text = s->words.data, .begin = s->word_begin, .gap = 1, .hash = s->word_hash, .length = s->word_count};
     sv_ngram_counts counts;
     SV_TRY(sv_ngrams_count(&s->ngrams, &units, (size_t)w->rep_len, &counts, err));
@@ -81,4 +80,4 @@ static sv_status word_measure(const void *state, sv_scan *s, double *value, sv_e
 
 const sv_op sv_op_word_repetition = {
     .info = {"word_repetition_filter", SV_OP_FILTER, "word_rep_ratio", "share of word n-grams that occur more than once"},
-    .options = word_options, .size = sizeof(sv_word_repetition), .open = word_open, .measure = word_measure};
+    .options = word_options, .size = sizeof(sv_word_repetition), .open = word_open, .close = word_close, .measure = word_measure};

@@ -76,12 +76,6 @@ sv_status sv_op_unknown(const char *name, const char *where, sv_error *err) {
     return SV_E_RECIPE;
 }
 
-sv_status sv_refuse_tokenization(bool tokenization, const char *where, const char *needs, sv_error *err) {
-    if (!tokenization) return SV_OK;
-    return sv_hint(err, sv_fail(err, SV_E_RECIPE, where, "tokenization: true is not available, because it needs %s", needs),
-                   "the published recipes set tokenization: false");
-}
-
 bool sv_range_keeps(const sv_range *r, double value) {
     bool min_closed = r->min_closed != r->reversed, max_closed = r->max_closed != r->reversed;
     bool keep = true;

@@ -13,6 +13,7 @@ enum { KEEP_BYTES = 1 << 20 };
 
 void sv_scan_free(sv_scan *s) {
     sv_buf_free(&s->words);
+    sv_buf_free(&s->pieces);
     sv_buf_free(&s->buffers[0]);
     sv_buf_free(&s->buffers[1]);
     free(s->word_begin);
@@ -26,8 +27,8 @@ void sv_scan_free(sv_scan *s) {
 
 /* One huge caption must not cost memory for good. */
 static void give_back(sv_scan *s) {
-    sv_buf *all[3] = {&s->words, &s->buffers[0], &s->buffers[1]};
-    for (int i = 0; i < 3; i++)
+    sv_buf *all[] = {&s->words, &s->pieces, &s->buffers[0], &s->buffers[1]};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i]->capacity > KEEP_BYTES) sv_buf_free(all[i]);
     if (s->begin_capacity > KEEP_BYTES || s->mark_capacity > KEEP_BYTES) {
         free(s->begin);
@@ -127,12 +128,30 @@ sv_status sv_scan_marks(sv_scan *s, size_t n, uint32_t **marks, sv_error *err) {
     return SV_OK;
 }
 
-bool sv_next_word(const char **p, const char *end, const char **word, size_t *size) {
-    const char *at = *p;
-    while (at < end && (*at == ' ' || *at == '\n' || *at == '\t')) at++;
+/* What words are taken from: the text, split at U+0020, U+000A and U+0009, or the pieces of a model, which a space parts. */
+typedef struct word_cursor {
+    const char *p, *end;
+    bool only_space;
+} word_cursor;
+
+static sv_status first_word(sv_scan *s, const sv_spm *pieces, word_cursor *c, sv_error *err) {
+    *c = (word_cursor){s->text, s->text + s->size, false};
+    if (!pieces) return SV_OK;
+    SV_TRY(sv_spm_encode(pieces, s->text, s->size, &s->pieces, err));
+    if (s->pieces.size) *c = (word_cursor){s->pieces.data, s->pieces.data + s->pieces.size, true};
+    else *c = (word_cursor){s->text, s->text, true};
+    return SV_OK;
+}
+
+static inline bool parts(const word_cursor *c, char ch) { return ch == ' ' || (!c->only_space && (ch == '\n' || ch == '\t')); }
+
+/* False at the end. */
+static inline bool next_word(word_cursor *c, const char **word, size_t *size) {
+    const char *at = c->p;
+    while (at < c->end && parts(c, *at)) at++;
     const char *begin = at;
-    while (at < end && *at != ' ' && *at != '\n' && *at != '\t') at++;
-    *p = at;
+    while (at < c->end && !parts(c, *at)) at++;
+    c->p = at;
     *word = begin;
     *size = (size_t)(at - begin);
     return at > begin;
@@ -154,15 +173,18 @@ void sv_strip_special(const char **text, size_t *size) {
     *size = (size_t)(end - begin);
 }
 
-uint32_t sv_scan_word_number(const sv_scan *s) {
+sv_status sv_scan_word_number(sv_scan *s, const sv_spm *pieces, uint32_t *number, sv_error *err) {
     uint32_t n = 0;
-    const char *p = s->text, *end = p + s->size, *word;
+    word_cursor c;
+    const char *word;
     size_t size;
-    while (sv_next_word(&p, end, &word, &size)) {
+    SV_TRY(first_word(s, pieces, &c, err));
+    while (next_word(&c, &word, &size)) {
         sv_strip_special(&word, &size);
         n += size > 0;
     }
-    return n;
+    *number = n;
+    return SV_OK;
 }
 
 static bool grow_words(sv_scan *s) {
@@ -177,14 +199,16 @@ static bool grow_words(sv_scan *s) {
 }
 
 /* Data-Juicer lower-cases a word first (its final sigma knows only that word) and strips special characters from what came of it. */
-sv_status sv_scan_words(sv_scan *s, sv_error *err) {
-    if (s->known & KNOW_WORDS) return SV_OK;
+sv_status sv_scan_words(sv_scan *s, const sv_spm *pieces, sv_error *err) {
+    if (s->known & KNOW_WORDS && s->word_pieces == pieces) return SV_OK;
     s->word_count = 0;
     sv_buf_clear(&s->words);
     if (!sv_buf_reserve(&s->words, s->size + 16)) return sv_fail_memory(err, "words", s->size + 16);
-    const char *p = s->text, *end = p + s->size, *word;
+    word_cursor c;
+    const char *word;
     size_t size;
-    while (sv_next_word(&p, end, &word, &size)) {
+    SV_TRY(first_word(s, pieces, &c, err));
+    while (next_word(&c, &word, &size)) {
         size_t at = s->words.size;
         sv_lower_append(word, size, &s->words);
         SV_TRY(sv_buf_ok(&s->words, err));
@@ -206,5 +230,6 @@ sv_status sv_scan_words(sv_scan *s, sv_error *err) {
     if (s->words.size > UINT32_MAX) return sv_fail(err, SV_E_INPUT, "text", "lower case takes %zu bytes, too many to count words in", s->words.size);
     s->word_begin[s->word_count] = (uint32_t)s->words.size;
     s->known |= KNOW_WORDS;
+    s->word_pieces = pieces;
     return SV_OK;
 }

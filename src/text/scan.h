@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "synthvlm/tokenizer.h"
 #include "text/ngrams.h"
+#include "text/sentencepiece.h"
 
 /* Largest text, in bytes: positions are 32 bits wide. */
 #define SV_TEXT_MAX 0x7FFFFFFFu
@@ -24,6 +25,7 @@ typedef struct sv_scan {
 
     /* Read after sv_scan_words: the refined, lower-cased words, in one run of bytes with a space after each. */
     sv_buf words;
+    const sv_spm *word_pieces;                /* the model they came from, NULL: plain words */
     uint32_t *word_begin;                     /* word_count + 1 entries; a word ends one byte before the next begins */
     uint64_t *word_hash;
     size_t word_count, word_capacity;
@@ -34,6 +36,7 @@ typedef struct sv_scan {
     int turn;
     uint32_t *begin;                          /* where each code point begins; after sv_scan_begins, for texts that are not ASCII */
     size_t begin_capacity;
+    sv_buf pieces;                            /* scratch: pieces of a SentencePiece model, a space between */
     sv_ids ids;                               /* scratch of the token filters */
     uint32_t *marks;                          /* scratch of sv_scan_marks */
     size_t mark_capacity;
@@ -51,17 +54,16 @@ sv_buf *sv_scan_spare(sv_scan *s);
 sv_status sv_scan_adopt(sv_scan *s, sv_error *err);
 
 void sv_scan_counts(sv_scan *s);
-sv_status sv_scan_words(sv_scan *s, sv_error *err);
+/* pieces: NULL for words, or the model whose pieces take their place. */
+sv_status sv_scan_words(sv_scan *s, const sv_spm *pieces, sv_error *err);
 sv_status sv_scan_begins(sv_scan *s, sv_error *err);
 
 /* Scratch memory for n positions. */
 sv_status sv_scan_marks(sv_scan *s, size_t n, uint32_t **marks, sv_error *err);
 
 /* Words after refinement without lower case: a lower-case letter can be special where its capital is not. */
-uint32_t sv_scan_word_number(const sv_scan *s);
+sv_status sv_scan_word_number(sv_scan *s, const sv_spm *pieces, uint32_t *number, sv_error *err);
 
-/* Takes the next word of a text that is split at U+0020, U+000A and U+0009. False at the end. */
-bool sv_next_word(const char **p, const char *end, const char **word, size_t *size);
 /* Strips special characters off both ends. */
 void sv_strip_special(const char **text, size_t *size);
 

@@ -150,6 +150,28 @@ static void test_own_pattern(void **state) {
     refuse("[{\"fix_unicode_mapper\": {\"normalization\": \"NFKC\"}}]", "NFKC", "not available");
 }
 
+/* tokenization: true. */
+static void test_pieces(void **state) {
+    static const char *const names[] = {"word_rep_ratio", "num_words", "flagged_words_ratio"};
+    static const char common[] = "\"tokenization\": true, \"spm\": \"tests/golden/language-model/en.sp.model\"";
+    sv_buf list = {0};
+    sv_buf_printf(&list, "[{\"word_repetition_filter\": {%s, \"rep_len\": 3, \"max_ratio\": null}}, {\"words_num_filter\": {%s, \"min_num\": null}}, "
+                         "{\"flagged_words_filter\": {%s, \"use_words_aug\": true, \"flagged_words_dir\": \"" GOLDEN "flagged_words.json\"}}]", common, common, common);
+    sv_process *p = open_list(list.data, SV_VIEW_BARE);
+    sv_buf_free(&list);
+    golden g = golden_read(GOLDEN "pieces.jsonl");
+    for (size_t i = 0; i < g.count; i++) {
+        yyjson_val *row = golden_at(&g, i);
+        sv_caption_in in = {i, golden_str(row, "text"), golden_len(row, "text")};
+        sv_caption_out out;
+        assert_int_equal(sv_process_run(p, &in, 1, 1, &out, NULL), SV_OK);
+        for (size_t k = 0; k < 3; k++)
+            if (out.stats[k] != golden_num(row, names[k])) fail_msg("line %zu: %s", i + 1, names[k]);
+    }
+    golden_free(&g);
+    sv_process_close(&p);
+}
+
 static void test_tokens(void **state) {
     refuse("[{\"token_num_filter\": {}}]", "token_num_filter", "hf_tokenizer");
     refuse("[{\"token_num_filter\": {\"hf_tokenizer\": \"no/directory\"}}]", "hf_tokenizer", "no/directory");
@@ -243,7 +265,8 @@ static void test_wrong_lists(void **state) {
     refuse("[{\"character_repetition_filter\": {\"rep_len\": 0}}]", "rep_len", "from 1");
     refuse("[{\"character_repetition_filter\": {\"rep_len\": null}}]", "rep_len", "null");
     refuse("[{\"alphanumeric_filter\": {\"tokenization\": true}}]", "process[0].alphanumeric_filter", "pythia");
-    refuse("[{\"word_repetition_filter\": {\"tokenization\": true}}]", "word_repetition_filter", "SentencePiece");
+    refuse("[{\"word_repetition_filter\": {\"tokenization\": true, \"lang\": \"qq\"}}]", "word_repetition_filter", "qq.sp.model");
+    refuse("[{\"words_num_filter\": {\"tokenization\": true, \"spm\": \"no.model\"}}]", "no.model", "no such file");
     refuse("[{\"flagged_words_filter\": {}}]", "process[0].flagged_words_filter", "flagged_words_dir");
     refuse("[{\"flagged_words_filter\": {\"flagged_words_dir\": \"no/such.json\"}}]", "no/such.json", "no such file");
     refuse("[{\"flagged_words_filter\": {\"flagged_words_dir\": \"" GOLDEN "flagged_words.json\", \"lang\": \"de\"}}]", "\"de\"", "en, xx");
@@ -302,7 +325,7 @@ static void test_table(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_published_list), cmocka_unit_test(test_mappers), cmocka_unit_test(test_white_space),
-        cmocka_unit_test(test_links), cmocka_unit_test(test_html), cmocka_unit_test(test_own_pattern), cmocka_unit_test(test_tokens), cmocka_unit_test(test_mappers_and_views),
+        cmocka_unit_test(test_links), cmocka_unit_test(test_html), cmocka_unit_test(test_own_pattern), cmocka_unit_test(test_tokens), cmocka_unit_test(test_pieces), cmocka_unit_test(test_mappers_and_views),
         cmocka_unit_test(test_rejection_says_why), cmocka_unit_test(test_statistic_is_reused), cmocka_unit_test(test_list_with_defaults),
         cmocka_unit_test(test_wrong_lists), cmocka_unit_test(test_flagged_words), cmocka_unit_test(test_invalid_caption), cmocka_unit_test(test_table)};
     return cmocka_run_group_tests(tests, NULL, NULL);
