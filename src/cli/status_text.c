@@ -53,8 +53,8 @@ static void captions(FILE *out, yyjson_val *root) {
     char line[200], buf[32];
     int64_t sources = number(c, "sources"), faults = number(c, "faults");
     int n = snprintf(line, sizeof line, "from %lld source%s", (long long)sources, sources == 1 ? "" : "s");
-    if (number(c, "repeated")) n += snprintf(line + n, sizeof line - (size_t)n, "; %s rows met again", sv_cli_count(number(c, "repeated"), buf));
-    if (faults) snprintf(line + n, sizeof line - (size_t)n, "; %s bad rows:", sv_cli_count(faults, buf));
+    if (number(c, "repeated")) n += snprintf(line + n, sizeof line - (size_t)n, "; %s met again", sv_cli_count(number(c, "repeated"), buf));
+    if (faults) snprintf(line + n, sizeof line - (size_t)n, "; %s bad row%s:", sv_cli_count(faults, buf), faults == 1 ? "" : "s");
     row(out, "captions", number(c, "captions"), line);
     reasons(out, yyjson_obj_get(c, "fault_reasons"));
     if (!j) {

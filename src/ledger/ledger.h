@@ -302,7 +302,7 @@ typedef struct sv_funnel {
     int64_t sources, rows, repeated, faults, captions;
     int64_t judged, kept, sampled;
     int64_t drawn, failed, drawn_captions;   /* candidates of the current generate setup; captions of the sample with a good one */
-    int64_t scored;                          /* good candidates of sampled captions with every current score */
+    int64_t scored;                          /* of the drawn ones: with a score, of the current scorer that has the fewest */
     int64_t eligible, eligible_captions, picked;
 } sv_funnel;
 sv_status sv_ledger_funnel(sv_ledger *l, sv_funnel *out, sv_error *err);

@@ -20,11 +20,6 @@ static sv_status count_drawn_captions(sv_ledger *l, int64_t sample, int64_t gene
     return st;
 }
 
-static sv_status none(void *user, int64_t number, int k, const double *values, sv_error *err) {
-    ++*(int64_t *)user;
-    return SV_OK;
-}
-
 sv_status sv_ledger_funnel(sv_ledger *l, sv_funnel *f, sv_error *err) {
     *f = (sv_funnel){.judged = -1, .kept = -1, .sampled = -1, .drawn = -1, .failed = -1, .drawn_captions = -1, .scored = -1, .eligible = -1,
                      .eligible_captions = -1, .picked = -1};
@@ -47,11 +42,10 @@ sv_status sv_ledger_funnel(sv_ledger *l, sv_funnel *f, sv_error *err) {
         SV_TRY(sv_sql_int(l, &f->failed, err, "SELECT count(*) FROM candidates WHERE setup = ?1 AND outcome = 'failed'", "i", generate.id));
         SV_TRY(count_drawn_captions(l, sample.id, generate.id, &f->drawn_captions, err));
     }
-    if (n && generate.id) {
-        int64_t ids[SV_MAX_SCORERS], unscored;
-        for (size_t i = 0; i < n; i++) ids[i] = scores[i].id;
-        f->scored = 0;
-        SV_TRY(sv_ledger_each_scored(l, (sv_scope){curate.id, sample.id}, generate.id, ids, n, none, &f->scored, &unscored, err));
+    for (size_t i = 0; i < n && generate.id; i++) {
+        int64_t rows = 0;
+        SV_TRY(sv_sql_int(l, &rows, err, "SELECT count(*) FROM scores WHERE setup = ?1 AND generate = ?2", "ii", scores[i].id, generate.id));
+        if (i == 0 || rows < f->scored) f->scored = rows;
     }
     SV_TRY(sv_sql_int(l, &f->picked, err, "SELECT s.picked FROM current c JOIN selections s ON s.id = c.setup WHERE c.stage = 'select'", ""));
     SV_TRY(sv_sql_int(l, &f->eligible, err, "SELECT s.eligible FROM current c JOIN selections s ON s.id = c.setup WHERE c.stage = 'select'", ""));

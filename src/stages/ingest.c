@@ -238,8 +238,9 @@ static sv_status take_in(intake *in, sv_error *err) {
     sv_status st = read_rows(in, &about, err);
     sv_rundir_event(in->run, "ingest", (sv_field[]){SV_TEXT("source", in->stored), SV_TEXT("sha256", in->source.sha256), SV_INT("added", in->report->added - added),
                     SV_INT("repeated", in->report->repeated - repeated), SV_INT("faults", in->report->faults - faults), SV_INT("complete", in->source.complete)}, 6);
-    if (st == SV_OK && in->report->faults > faults)
-        sv_say(&in->run->o.log, SV_LOG_WARN, "%s: %lld bad rows were recorded and left out; the first: %s", in->name, (long long)(in->report->faults - faults), in->first_fault);
+    faults = in->report->faults - faults;
+    if (st == SV_OK && faults)
+        sv_say(&in->run->o.log, SV_LOG_WARN, "%s: %lld bad row%s left out; the first: %s", in->name, (long long)faults, faults == 1 ? "" : "s", in->first_fault);
     return st;
 }
 
