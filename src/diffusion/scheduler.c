@@ -69,8 +69,8 @@ static sv_status make_levels(sv_scheduler *s, sv_error *err) {
     free(betas);
     for (size_t i = 0; st == SV_OK && i < s->levels; i++)
         if (!(s->alphas_cumprod[i] >= 0 && s->alphas_cumprod[i] <= 1))
-            st = sv_fail(err, SV_E_INPUT, "scheduler config", "%s: these betas give alphas_cumprod[%zu] = %g, which is not within 0..1", s->kind->info.name, i,
-                         (double)s->alphas_cumprod[i]);
+            st = sv_fail(err, SV_E_INPUT, "scheduler config", "%s: these betas give alphas_cumprod[%zu] = %g, which is not within 0..1",
+                         s->kind->info.name, i, (double)s->alphas_cumprod[i]);
     return st;
 }
 

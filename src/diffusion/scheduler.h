@@ -12,7 +12,9 @@
 /* ---- configuration ---- */
 
 /* The values of the keys that are names, in the order of the key table in scheduler_config.c. */
-typedef enum sv_beta_schedule { SV_BETAS_LINEAR, SV_BETAS_SCALED_LINEAR, SV_BETAS_SQUAREDCOS, SV_BETAS_EXP, SV_BETAS_SIGMOID, SV_BETAS_LAPLACE } sv_beta_schedule;
+typedef enum sv_beta_schedule {
+    SV_BETAS_LINEAR, SV_BETAS_SCALED_LINEAR, SV_BETAS_SQUAREDCOS, SV_BETAS_EXP, SV_BETAS_SIGMOID, SV_BETAS_LAPLACE
+} sv_beta_schedule;
 typedef enum sv_prediction { SV_PREDICT_EPSILON, SV_PREDICT_V, SV_PREDICT_SAMPLE, SV_PREDICT_ORIGINAL_SAMPLE, SV_PREDICT_FLOW } sv_prediction;
 typedef enum sv_spacing { SV_SPACE_LEADING, SV_SPACE_TRAILING, SV_SPACE_LINSPACE } sv_spacing;
 typedef enum sv_final_sigma { SV_FINAL_ZERO, SV_FINAL_SIGMA_MIN } sv_final_sigma;

@@ -47,7 +47,8 @@ static const key_info KEYS[] = {
     BOOL(thresholding),
     REAL(dynamic_thresholding_ratio),
     REAL(sample_max_value),
-    {"variance_type", KEY_NAME, AT(variance_type), .nullable = true, .names = "fixed_small|fixed_small_log|fixed_large|fixed_large_log|learned|learned_range"},
+    {"variance_type", KEY_NAME, AT(variance_type), .nullable = true,
+     .names = "fixed_small|fixed_small_log|fixed_large|fixed_large_log|learned|learned_range"},
     BOOL(skip_prk_steps),
     NAME(interpolation_type, "linear|log_linear"),
     BOOL_NOT_NULL(use_karras_sigmas),       /* diffusers adds up these three, and None cannot be added */
@@ -85,10 +86,11 @@ static const key_info KEYS[] = {
 #define KEY_COUNT (sizeof KEYS / sizeof *KEYS)
 
 /* Keys of diffusers' other scheduler classes, and of files older than 2023: ignored, as diffusers ignores them. */
-static const char *const HARMLESS[] = {"rho", "sigma_data", "sigma_schedule", "noise_sampler_seed", "tensor_format", "timestep_values", "quantization_config"};
+static const char *const HARMLESS[] = {"rho", "sigma_data", "sigma_schedule", "noise_sampler_seed",
+                                       "tensor_format", "timestep_values", "quantization_config"};
 
-/* diffusers keeps the keys of a file that its class does not know, and some are looked for all the same: the first two by every sigma schedule, the others by
- * the pipelines that compute mu. */
+/* diffusers keeps the keys of a file that its class does not know, and some are looked for all the same: the first two by every sigma schedule,
+ * the others by the pipelines that compute mu. */
 static const char *const HIDDEN[] = {"sigma_min", "sigma_max", "base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len"};
 #define HIDDEN_COUNT (sizeof HIDDEN / sizeof *HIDDEN)
 
@@ -263,7 +265,8 @@ static sv_status check_keys(const sv_scheduler_kind *kind, yyjson_val *object, s
         for (size_t k = 0; k < KEY_COUNT; k++) names[k] = KEYS[k].name;
         sv_fail(err, SV_E_INPUT, "scheduler config", "unknown key \"%.80s\"", name);
         if ((near = sv_nearest(name, names, KEY_COUNT))) return sv_hint(err, SV_E_INPUT, "did you mean %s?", near);
-        return sv_hint(err, SV_E_INPUT, "keys of other schedulers are ignored, but this one belongs to none; %s takes the keys in docs/SCHEDULERS.md", kind->info.name);
+        return sv_hint(err, SV_E_INPUT, "keys of other schedulers are ignored, but this one belongs to none; docs/SCHEDULERS.md lists those of %s",
+                       kind->info.name);
     }
     return SV_OK;
 }

@@ -265,5 +265,6 @@ sv_status sv_check_one_schedule(const sv_scheduler_config *c, const char *name, 
 sv_status sv_check_steps(const sv_sampler *p, sv_error *err) {
     int64_t most = p->scheduler->config.num_train_timesteps;
     if (p->options.steps <= most) return SV_OK;
-    return sv_fail(err, SV_E_INPUT, sv_scheduler_class(p->scheduler), "%d steps are more than its %lld training timesteps", p->options.steps, (long long)most);
+    return sv_fail(err, SV_E_INPUT, sv_scheduler_class(p->scheduler), "%d steps are more than its %lld training timesteps", p->options.steps,
+                   (long long)most);
 }

@@ -22,7 +22,8 @@ static sv_status plan(sv_sampler *p, sv_error *err) {
 
 static const char *unfit(const sv_sampler *p) {
     int type = p->scheduler->config.variance_type;
-    if (type == SV_VARIANCE_LEARNED || type == SV_VARIANCE_LEARNED_RANGE) return "models that predict their variance (variance_type learned) are not supported";
+    if (type == SV_VARIANCE_LEARNED || type == SV_VARIANCE_LEARNED_RANGE)
+        return "models that predict their variance (variance_type learned) are not supported";
     if (type == SV_VARIANCE_FIXED_LARGE_LOG) return "variance_type fixed_large_log takes the root of a negative number; use fixed_large";
     return NULL;
 }

@@ -114,7 +114,8 @@ static int order_at(const sv_sampler *p, size_t i, size_t calls) {
 
 static const char *unfit(const sv_sampler *p) {
     const sv_scheduler_config *c = &p->scheduler->config;
-    if (c->prediction_type == SV_PREDICT_EPSILON && c->variance_type >= SV_VARIANCE_LEARNED) return "models that predict their variance (variance_type learned) are not supported";
+    if (c->prediction_type == SV_PREDICT_EPSILON && c->variance_type >= SV_VARIANCE_LEARNED)
+        return "models that predict their variance (variance_type learned) are not supported";
     if (predicts_noise(c) && c->prediction_type == SV_PREDICT_FLOW) return "flow_prediction needs a dpmsolver++ algorithm";
     if (c->algorithm_type == SV_SDE_DPM)
         for (size_t i = 0; i < p->length; i++)

@@ -21,7 +21,8 @@ static sv_status plan(sv_sampler *p, sv_error *err) {
                        (long long)c->num_train_timesteps);
     SV_TRY(sv_check_steps(p, err));
     if (steps > original)
-        return sv_fail(err, SV_E_INPUT, "LCMScheduler", "%lld steps are more than its original_inference_steps, %lld", (long long)steps, (long long)original);
+        return sv_fail(err, SV_E_INPUT, "LCMScheduler", "%lld steps are more than its original_inference_steps, %lld", (long long)steps,
+                       (long long)original);
     SV_TRY(sv_sampler_reserve(p, (size_t)steps, false, err));
     int64_t stride = c->num_train_timesteps / original;
     double spread = (double)original / (double)steps;
