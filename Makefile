@@ -48,7 +48,7 @@ fuzz fuzz-smoke:
 	@tests/fuzz/run.sh $(BUILD)-fuzz $(SECONDS)
 
 bench: program
-	@bench/run.sh $(BUILD)
+	@for b in bench/*.sh; do echo "== $$b"; sh "$$b" || exit 1; done
 
 install: program
 	@meson install -C $(BUILD) --no-rebuild --quiet
