@@ -61,5 +61,6 @@ static sv_status run(const sv_args *args, sv_error *err) {
 }
 
 const sv_command sv_cmd_caption_stats = {
-    .name = "caption-stats", .group = "Text", .usage = "[--view NAME] [--char-rep-len N] [--word-rep-len N] [--flagged FILE] [--lm FILE --spm FILE] [--tokenizer DIR] < LINES",
+    .name = "caption-stats", .group = "Text",
+    .usage = "[--view NAME] [--char-rep-len N] [--word-rep-len N] [--flagged FILE] [--lm FILE --spm FILE] [--tokenizer DIR] < LINES",
     .summary = "measure captions as Data-Juicer's filters do", .about = about, .flags = flags, .run = run};

@@ -284,7 +284,8 @@ static void test_wrong_arpa(void **state) {
         {HEAD "-1\ta a\n-1\ta a\n\n\\end\\\n", "counts at the top do not hold"},
         {HEAD "-1\ta a\n", "before \\end\\"},
         {HEAD, "ends after 0 of 1 2-grams"},
-        {"\\data\\\nngram 1=3\nngram 2=1\nngram 3=1\n\n\\1-grams:\n-9\t<s>\n-1\t</s>\n-1\ta\n\n\\2-grams:\n-1\ta </s>\n\n\\3-grams:\n-1\ta a </s>\n\n\\end\\\n", "begins with 2 words"},
+        {"\\data\\\nngram 1=3\nngram 2=1\nngram 3=1\n\n\\1-grams:\n-9\t<s>\n-1\t</s>\n-1\ta\n\n\\2-grams:\n-1\ta </s>\n\n"
+         "\\3-grams:\n-1\ta a </s>\n\n\\end\\\n", "begins with 2 words"},
         {"\\data\\\nngram 1=2\nngram 2=1\n\n\\1-grams:\n-9\tb\n-1\ta\n\n\\2-grams:\n-1\ta a\n\n\\end\\\n", "lacks <s>"},
     };
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
@@ -295,7 +296,8 @@ static void test_wrong_arpa(void **state) {
         free(path);
     }
     /* What the faulty ones differ from, with CRLF line ends, comments, and no <unk>: it is -100 then. */
-    static const char good[] = "# comment\r\n\r\n\\data\\\r\nngram 1=3\r\nngram 2=1\r\n\r\n\\1-grams:\r\n-9\t<s>\t-0.1\r\n-1\t</s>\r\n-1\ta\t-0.25\r\n\r\n\\2-grams:\r\n-0.5\ta a\r\n\r\n"
+    static const char good[] = "# comment\r\n\r\n\\data\\\r\nngram 1=3\r\nngram 2=1\r\n\r\n"
+                               "\\1-grams:\r\n-9\t<s>\t-0.1\r\n-1\t</s>\r\n-1\ta\t-0.25\r\n\r\n\\2-grams:\r\n-0.5\ta a\r\n\r\n"
                                "\\end\\\r\n";
     char *path = scratch_path("good.arpa");
     sv_kenlm *m = NULL;
