@@ -65,8 +65,8 @@ sv_status sv_tar_open(sv_tar_reader **out, const char *path, sv_error *err);
 void sv_tar_close(sv_tar_reader **t);
 /* The next member; its content follows by sv_tar_read. *end at the archive's end. SV_E_INPUT: damaged or cut short; nothing more can be read. */
 sv_status sv_tar_next(sv_tar_reader *t, sv_tar_member *member, bool *end, sv_error *err);
-/* The whole content into data, which has member->size bytes. A member that is not read is skipped by the next call of sv_tar_next. */
-sv_status sv_tar_read(sv_tar_reader *t, char *data, sv_error *err);
+/* The whole content (member->size bytes) into *data (malloc; the caller frees). A member that is not read is skipped by the next sv_tar_next. */
+sv_status sv_tar_read(sv_tar_reader *t, char **data, sv_error *err);
 uint64_t sv_tar_bytes(const sv_tar_reader *t);   /* read so far, unpacked */
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "stages/verify.h"
 
-enum { BLOCK = 512, BUFFER = 1 << 16, MAX_EXTRA = 1 << 20 };
+enum { BLOCK = 512, BUFFER = 1 << 16, MAX_EXTRA = 1 << 20, FIRST_PART = 1 << 20 };
 
 struct sv_tar_reader {
     struct archive *in;          /* unpacks only; the tar format is read here */
@@ -91,10 +91,23 @@ static sv_status take_all(sv_tar_reader *t, char *data, uint64_t size, sv_error 
     return got == size ? SV_OK : sv_fail(err, SV_E_INPUT, t->path, "cut short at byte %llu, inside a member", (unsigned long long)t->bytes);
 }
 
-sv_status sv_tar_read(sv_tar_reader *t, char *data, sv_error *err) {
-    uint64_t size = t->left;
+/* Memory grows with what is really there: the size in a damaged header may be anything. */
+sv_status sv_tar_read(sv_tar_reader *t, char **data, sv_error *err) {
+    uint64_t size = t->left, have = 0, room = 0;
+    char *out = NULL;
+    sv_status st = SV_OK;
     t->left = 0;
-    return take_all(t, data, size, err);
+    do {
+        room = have + (have < FIRST_PART ? FIRST_PART : have);
+        if (room > size) room = size;
+        char *grown = realloc(out, room + 1);
+        if (grown) out = grown;
+        st = grown ? take_all(t, out + have, room - have, err) : sv_fail_memory(err, t->path, room);
+        have = room;
+    } while (st == SV_OK && have < size);
+    if (st == SV_OK) *data = out;
+    else free(out);
+    return st;
 }
 
 /* Octal digits, or GNU's binary form with the top bit set. False if it is neither, or more than 63 bits. */

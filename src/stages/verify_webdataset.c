@@ -196,14 +196,8 @@ static sv_status add_member(shard_check *x, sv_tar_reader *t, const sv_tar_membe
     *to = (member){0};
     snprintf(to->extension, sizeof to->extension, "%s", extension);
     if (wanted && m->size <= MAX_MEMBER_BYTES) {
-        to->data = malloc(m->size + 1);
-        if (!to->data) return sv_fail_memory(err, m->name, m->size);
+        SV_TRY(sv_tar_read(t, &to->data, err));
         to->size = (size_t)m->size;
-        sv_status st = sv_tar_read(t, to->data, err);
-        if (st != SV_OK) {
-            free(to->data);
-            return st;
-        }
         x->bytes += m->size;
     } else if (wanted) {
         sv_check_fault(x->check, SV_FAULT_ARCHIVE, s->order, where, ".%s has %llu bytes, more than anything here can have", extension,
