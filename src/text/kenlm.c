@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "base/file.h"
 #include "text/kenlm_internal.h"
 
 uint64_t sv_kenlm_hash(const char *word, size_t size) {
@@ -42,6 +43,8 @@ sv_status sv_kenlm_open(sv_kenlm **out, const char *path, sv_error *err) {
     static const char magic[] = "mmap lm http://kheafield.com/code";
     char head[sizeof magic - 1] = "";
     *out = NULL;
+    if (!sv_file_exists(path)) return sv_fail(err, SV_E_MODEL, path, "there is no such file");
+    if (sv_is_dir(path)) return sv_fail(err, SV_E_MODEL, path, "is a directory; an ARPA file or a KenLM binary was expected");
     FILE *f = fopen(path, "rb");
     if (!f) return sv_fail_errno(err, path, "cannot open");
     size_t got = fread(head, 1, sizeof head, f);

@@ -239,7 +239,10 @@ static sv_status parse_entry(builder *b, int n, char *line, size_t size, char **
     char *parts[COLUMNS];
     if (memchr(line, 0, size)) return fault(b->r, "holds a NUL byte");
     int count = split(line, parts);
-    if (count != n + 1 && count != n + 2) return fault(b->r, "a %d-gram needs a probability and %d word%s, and may have a back-off", n, n, n == 1 ? "" : "s");
+    if (count != n + 1 && count != n + 2) {
+        sv_status st = fault(b->r, "a %d-gram needs a probability and %d word%s, and may have a back-off", n, n, n == 1 ? "" : "s");
+        return b->r->eof && b->r->start == b->r->end ? sv_hint(b->r->err, st, "this is the last line: the file is cut short, copy it again") : st;
+    }
     SV_TRY(parse_float(b, parts[0], "log probability", prob));
     if (*prob > 0.0f) return fault(b->r, "the log probability %g is positive", (double)*prob);
     *backoff = 0.0f;
@@ -373,7 +376,6 @@ static sv_status make_room(builder *b, uint64_t file_size) {
 sv_status sv_kenlm_read_arpa(sv_kenlm *m, const char *path, sv_error *err) {
     struct stat s;
     if (stat(path, &s) != 0) return sv_fail_errno(err, path, "cannot read");
-    if (S_ISDIR(s.st_mode)) return sv_fail(err, SV_E_MODEL, path, "is a directory; an ARPA file or a KenLM binary was expected");
     reader r = {.path = path, .capacity = 2 * CHUNK, .err = err};
     builder b = {.m = m, .r = &r};
     m->type = SV_KENLM_ARPA;
