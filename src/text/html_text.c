@@ -285,7 +285,8 @@ static void read_raw(parser *s, content how, const char *name) {
 static const char head_tags[] = "base basefont bgsound link meta title noscript noframes style script template";
 static const char breaks_out[] = "b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing menu meta "
                                  "nobr ol p pre ruby s small span strong strike sub sup table tt u ul var";
-static const char rules_out_frameset[] = "body pre listing li dd dt button applet marquee object table area br embed img keygen wbr input hr textarea xmp iframe select";
+static const char rules_out_frameset[] = "body pre listing li dd dt button applet marquee object table area br embed img keygen wbr input hr "
+                                         "textarea xmp iframe select";
 static const char cells[] = "td th caption";
 static const char rows[] = "tr tbody thead tfoot colgroup col";
 

@@ -83,7 +83,7 @@ sv_status sv_document_comparable(const void *state, sv_scan *s, const char **out
 /* The rows, one per file or small family. */
 extern const sv_op sv_op_alphanumeric, sv_op_special_characters, sv_op_character_repetition, sv_op_word_repetition, sv_op_flagged_words,
     sv_op_text_length, sv_op_words_num, sv_op_average_line_length, sv_op_maximum_line_length, sv_op_whitespace_normalization,
-    sv_op_punctuation_normalization, sv_op_clean_html, sv_op_clean_links, sv_op_fix_unicode, sv_op_token_num, sv_op_clip_token_length, sv_op_document_dedup,
-    sv_op_minhash_dedup, sv_op_perplexity;
+    sv_op_punctuation_normalization, sv_op_clean_html, sv_op_clean_links, sv_op_fix_unicode, sv_op_token_num, sv_op_clip_token_length,
+    sv_op_document_dedup, sv_op_minhash_dedup, sv_op_perplexity;
 
 #endif

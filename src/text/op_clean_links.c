@@ -69,8 +69,8 @@ static const char *parentheses(const char *p, const char *end) {
     return p < end ? p + 1 : NULL;
 }
 
-/* What follows the beginning of a link: at least two elements, each an inner character or a pair of parentheses, the last one fit to end a link; as many as
- * possible. Behind it, or NULL. */
+/* What follows the beginning of a link: at least two elements, each an inner character or a pair of parentheses, the last one fit to end a
+ * link; as many as possible. Behind it, or NULL. */
 static const char *rest_of_link(const char *p, const char *end) {
     const char *best = NULL;
     for (bool first = true;; first = false) {

@@ -9,7 +9,8 @@ typedef struct sv_fix_unicode_settings {
 } sv_fix_unicode_settings;
 
 static const sv_option options[] = {
-    {"normalization", SV_OPT_STRING, offsetof(sv_fix_unicode_settings, normalization), "NFC", .nullable = true, .help = "Unicode normalisation form: NFC"},
+    {"normalization", SV_OPT_STRING, offsetof(sv_fix_unicode_settings, normalization), "NFC", .nullable = true,
+     .help = "Unicode normalisation form: NFC"},
     {0}};
 
 static sv_status fix_open(void *state, const char *where, sv_error *err) {
@@ -17,7 +18,8 @@ static sv_status fix_open(void *state, const char *where, sv_error *err) {
     if (!form || !*form || strcasecmp(form, "NFC") == 0) return SV_OK;
     static const char *const known[] = {"NFKC", "NFD", "NFKD"};
     for (int i = 0; i < 3; i++)
-        if (strcasecmp(form, known[i]) == 0) return sv_fail(err, SV_E_RECIPE, where, "normalization: %s is not available in this version, only NFC", known[i]);
+        if (strcasecmp(form, known[i]) == 0)
+            return sv_fail(err, SV_E_RECIPE, where, "normalization: %s is not available in this version, only NFC", known[i]);
     return sv_fail(err, SV_E_RECIPE, where, "normalization must be NFC, not \"%s\"", form);
 }
 

@@ -168,7 +168,8 @@ static sv_status flagged_open(void *state, const char *where, sv_error *err) {
     found seen = {0};
     sv_status st = read_all(f, true, &seen, err);
     if (st == SV_OK && !seen.lang && !sv_str_eq(f->source.lang, "all"))
-        st = sv_hint(err, sv_fail(err, SV_E_INPUT, f->dir, "has no list for the language \"%s\"", f->source.lang), "it has: %s", seen.names.data ? seen.names.data : "none");
+        st = sv_hint(err, sv_fail(err, SV_E_INPUT, f->dir, "has no list for the language \"%s\"", f->source.lang), "it has: %s",
+                     seen.names.data ? seen.names.data : "none");
     if (st == SV_OK) st = read_all(f, false, &seen, err);
     sv_buf_free(&seen.names);
     return st == SV_OK ? sv_word_source_open(&f->source, where, err) : st;

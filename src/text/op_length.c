@@ -41,7 +41,8 @@ static sv_status words_measure(const void *state, sv_scan *s, double *value, sv_
 }
 
 const sv_op sv_op_words_num = {.info = {"words_num_filter", SV_OP_FILTER, "num_words", "number of words that are more than special characters"},
-                               .integer = true, .options = words_options, .size = sizeof(sv_words_num), .open = words_open, .close = words_close, .measure = words_measure};
+                               .integer = true, .options = words_options, .size = sizeof(sv_words_num), .open = words_open,
+                               .close = words_close, .measure = words_measure};
 
 /* Lines as str.splitlines sees them: no empty line after a final break, CR LF is one break. */
 static void measure_lines(const sv_scan *s, uint32_t *lines, uint32_t *longest) {

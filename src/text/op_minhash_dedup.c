@@ -32,14 +32,18 @@ static const sv_option options[] = {
      .help = "what shingles are made of: words, stretches between punctuation, characters, pieces"},
     {"window_size", SV_OPT_INT, offsetof(sv_minhash_dedup, window_size), "5", .min = 1, .max = 1 << 20, .help = "tokens per shingle"},
     {"lowercase", SV_OPT_BOOL, offsetof(sv_minhash_dedup, lowercase), "true", .help = "compare in lower case"},
-    {"ignore_pattern", SV_OPT_STRING, offsetof(sv_minhash_dedup, ignore_pattern), "null", .nullable = true, .help = "regular expression of what is left out"},
-    {"num_permutations", SV_OPT_INT, offsetof(sv_minhash_dedup, num_permutations), "256", .min = 1, .max = SV_MINHASH_MAX, .help = "length of a signature"},
-    {"jaccard_threshold", SV_OPT_REAL, offsetof(sv_minhash_dedup, jaccard_threshold), "0.7", .min = 0, .max = 1, .help = "similarity from which on captions are duplicates"},
+    {"ignore_pattern", SV_OPT_STRING, offsetof(sv_minhash_dedup, ignore_pattern), "null", .nullable = true,
+     .help = "regular expression of what is left out"},
+    {"num_permutations", SV_OPT_INT, offsetof(sv_minhash_dedup, num_permutations), "256", .min = 1, .max = SV_MINHASH_MAX,
+     .help = "length of a signature"},
+    {"jaccard_threshold", SV_OPT_REAL, offsetof(sv_minhash_dedup, jaccard_threshold), "0.7", .min = 0, .max = 1,
+     .help = "similarity from which on captions are duplicates"},
     {"num_bands", SV_OPT_INT, offsetof(sv_minhash_dedup, num_bands), "null", .nullable = true, .min = 1, .max = SV_MINHASH_MAX,
      .help = "bands of a signature; null: from the threshold"},
     {"num_rows_per_band", SV_OPT_INT, offsetof(sv_minhash_dedup, num_rows_per_band), "null", .nullable = true, .min = 1, .max = SV_MINHASH_MAX,
      .help = "values per band; null: from the threshold"},
-    {"tokenizer_model", SV_OPT_PATH, offsetof(sv_minhash_dedup, tokenizer_model), "null", .nullable = true, .help = "SentencePiece model, for tokenization: sentencepiece"},
+    {"tokenizer_model", SV_OPT_PATH, offsetof(sv_minhash_dedup, tokenizer_model), "null", .nullable = true,
+     .help = "SentencePiece model, for tokenization: sentencepiece"},
     {"short_texts", SV_OPT_CHOICE, offsetof(sv_minhash_dedup, short_texts), "duplicates", .choices = "duplicates|keep",
      .help = "captions with fewer tokens than a shingle: duplicates of each other, as in Data-Juicer, or all kept"},
     {0}};
@@ -57,7 +61,8 @@ static sv_status minhash_open(void *state, const char *where, sv_error *err) {
     sv_minhash_dedup *m = state;
     if (m->tokenization == BY_SENTENCEPIECE) {
         if (!m->tokenizer_model)
-            return sv_hint(err, sv_fail(err, SV_E_RECIPE, where, "tokenization: sentencepiece needs a model"), "set tokenizer_model to a SentencePiece .model file");
+            return sv_hint(err, sv_fail(err, SV_E_RECIPE, where, "tokenization: sentencepiece needs a model"),
+                           "set tokenizer_model to a SentencePiece .model file");
         SV_TRY(sv_spm_open(&m->pieces, m->tokenizer_model, err));
     }
     if (m->num_bands == INT64_MIN || m->num_rows_per_band == INT64_MIN) {
@@ -66,7 +71,8 @@ static sv_status minhash_open(void *state, const char *where, sv_error *err) {
         m->bands = (size_t)m->num_bands;
         m->rows = (size_t)m->num_rows_per_band;
         if (m->bands * m->rows > (size_t)m->num_permutations)
-            return sv_fail(err, SV_E_RECIPE, where, "num_bands x num_rows_per_band is %zu, more than num_permutations, %lld", m->bands * m->rows, (long long)m->num_permutations);
+            return sv_fail(err, SV_E_RECIPE, where, "num_bands x num_rows_per_band is %zu, more than num_permutations, %lld",
+                           m->bands * m->rows, (long long)m->num_permutations);
     }
     m->clusters.bands = m->bands;
     m->permutations = malloc(m->bands * m->rows * sizeof *m->permutations);
@@ -107,8 +113,8 @@ static sv_status comparable(const sv_minhash_dedup *m, sv_scan *s, sv_buf **text
     return SV_OK;
 }
 
-/* Rewrites the text so that its tokens stand one byte apart (characters and pieces: none), and notes where each begins; one more entry where a next one
- * would. Shingles are then stretches of it. */
+/* Rewrites the text so that its tokens stand one byte apart (characters and pieces: none), and notes where each begins; one more entry where
+ * a next one would. Shingles are then stretches of it. */
 static size_t cut_tokens(enum tokenization how, sv_buf *b, uint32_t *begin) {
     size_t n = 0;
     char *to = b->data;
@@ -192,8 +198,8 @@ static sv_status minhash_settle(void *state, sv_error *err) { return sv_clusters
 static sv_status minhash_recall(const void *state, size_t index, uint64_t number, int64_t *duplicate_of, sv_error *err) {
     const sv_clusters *c = &((const sv_minhash_dedup *)state)->clusters;
     if (index >= c->count || sv_clusters_number(c, index) != number)
-        return sv_fail(err, SV_E_USAGE, "document_minhash_deduplicator", "the captions of this pass are not those of the pass before: number %llu was not expected",
-                       (unsigned long long)number);
+        return sv_fail(err, SV_E_USAGE, "document_minhash_deduplicator",
+                       "the captions of this pass are not those of the pass before: number %llu was not expected", (unsigned long long)number);
     uint64_t first = sv_clusters_first(c, index);
     *duplicate_of = c->parent[index] == index ? -1 : (int64_t)first;
     return SV_OK;

@@ -9,7 +9,8 @@ typedef struct sv_perplexity_settings {
 } sv_perplexity_settings;
 
 static const sv_option options[] = {
-    {"lang", SV_OPT_STRING, offsetof(sv_perplexity_settings, lang), "en", .help = "language: part of the model files' names where these are not given"},
+    {"lang", SV_OPT_STRING, offsetof(sv_perplexity_settings, lang), "en",
+     .help = "language: part of the model files' names where these are not given"},
     {"spm", SV_OPT_PATH, offsetof(sv_perplexity_settings, spm), "null", .nullable = true,
      .help = "SentencePiece model; null: LANG.sp.model where Data-Juicer looks for it"},
     {"lm", SV_OPT_PATH, offsetof(sv_perplexity_settings, lm), "null", .nullable = true,

@@ -14,8 +14,8 @@ static const sv_option alphanumeric_options[] = {
 static sv_status alphanumeric_open(void *state, const char *where, sv_error *err) {
     const sv_alphanumeric *a = state;
     if (!a->tokenization) return SV_OK;
-    return sv_hint(err, sv_fail(err, SV_E_RECIPE, where, "tokenization: true is not available, because it needs the tokenizer of EleutherAI/pythia-6.9b-deduped"),
-                   "the published recipes set tokenization: false");
+    sv_fail(err, SV_E_RECIPE, where, "tokenization: true is not available, because it needs the tokenizer of EleutherAI/pythia-6.9b-deduped");
+    return sv_hint(err, SV_E_RECIPE, "the published recipes set tokenization: false");
 }
 
 static sv_status alphanumeric_measure(const void *state, sv_scan *s, double *value, sv_error *err) {

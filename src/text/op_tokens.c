@@ -24,9 +24,11 @@ static void tokens_close(void *state) { sv_tokenizer_close(&((sv_tokens *)state)
 
 static sv_status open_tokenizer(sv_tokens *t, const char *where, const char *key, sv_error *err) {
     if (!t->dir)
-        return sv_hint(err, sv_fail(err, SV_E_RECIPE, where, "no tokenizer is given"), "set %s to a directory with vocab.json and merges.txt, or tokenizer.json", key);
+        return sv_hint(err, sv_fail(err, SV_E_RECIPE, where, "no tokenizer is given"),
+                       "set %s to a directory with vocab.json and merges.txt, or tokenizer.json", key);
     if (!sv_is_dir(t->dir))
-        return sv_hint(err, sv_fail(err, SV_E_MODEL, where, "%s names no directory: %s", key, t->dir), "tokenizers are read from disk, names on a model hub are not looked up");
+        return sv_hint(err, sv_fail(err, SV_E_MODEL, where, "%s names no directory: %s", key, t->dir),
+                       "tokenizers are read from disk, names on a model hub are not looked up");
     return sv_tokenizer_open(&t->tokenizer, t->dir, err);
 }
 
@@ -42,8 +44,10 @@ static sv_status tokens_measure(const void *state, sv_scan *s, double *value, sv
 
 const sv_op sv_op_token_num = {
     .info = {"token_num_filter", SV_OP_FILTER, "num_token", "number of tokens of a CLIP tokenizer"},
-    .integer = true, .options = token_num_options, .size = sizeof(sv_tokens), .open = token_num_open, .close = tokens_close, .measure = tokens_measure};
+    .integer = true, .options = token_num_options, .size = sizeof(sv_tokens), .open = token_num_open, .close = tokens_close,
+    .measure = tokens_measure};
 
 const sv_op sv_op_clip_token_length = {
     .info = {"clip_token_length_filter", SV_OP_FILTER, "clip_tokens", "number of tokens, to keep what a CLIP text encoder sees whole"},
-    .integer = true, .options = clip_options, .size = sizeof(sv_tokens), .open = clip_open, .close = tokens_close, .measure = tokens_measure};
+    .integer = true, .options = clip_options, .size = sizeof(sv_tokens), .open = clip_open, .close = tokens_close,
+    .measure = tokens_measure};

@@ -53,8 +53,8 @@ const char *sv_op_help(const sv_op_info *info, char *buf, size_t size) {
     const sv_op *op = sv_op_row(info->name);
     for (const sv_option *o = op ? op->options : NULL; o && o->name; o++) {
         char type[256];
-        sv_buf_printf(&b, "%s  %s, default %s  %s\n", o->name, sv_option_type_text(o, type, sizeof type), o->fallback ? (*o->fallback ? o->fallback : "\"\"") : "none",
-                      o->help);
+        const char *fallback = !o->fallback ? "none" : *o->fallback ? o->fallback : "\"\"";
+        sv_buf_printf(&b, "%s  %s, default %s  %s\n", o->name, sv_option_type_text(o, type, sizeof type), fallback, o->help);
     }
     snprintf(buf, size, "%s", b.data ? b.data : "");
     sv_buf_free(&b);
@@ -100,7 +100,8 @@ static sv_status drop_run_time(yyjson_val *params, const char *where, yyjson_doc
         if (strcmp(name, "text_key") == 0) {
             skip = true;
             if (!yyjson_is_null(value) && !yyjson_equals_str(value, "text"))
-                st = sv_hint(err, sv_fail(err, SV_E_RECIPE, where, "text_key must be \"text\""), "the field that holds the caption is named by its source");
+                st = sv_hint(err, sv_fail(err, SV_E_RECIPE, where, "text_key must be \"text\""),
+                             "the field that holds the caption is named by its source");
         }
         if (!skip) ok = ok && yyjson_mut_obj_add(root, yyjson_val_mut_copy(doc, key), yyjson_val_mut_copy(doc, value));
     }

@@ -60,7 +60,8 @@ sv_status sv_pattern_replace(const sv_pattern *p, const char *text, size_t size,
         if (n < 0) {
             PCRE2_UCHAR why[160];
             pcre2_get_error_message(n, why, sizeof why);
-            st = sv_hint(err, sv_fail(err, SV_E_INPUT, "pattern", "gave up on a text: %s", (const char *)why), "a pattern with nested repetitions can take for ever");
+            st = sv_hint(err, sv_fail(err, SV_E_INPUT, "pattern", "gave up on a text: %s", (const char *)why),
+                         "a pattern with nested repetitions can take for ever");
             break;
         }
         const PCRE2_SIZE *ends = pcre2_get_ovector_pointer(match);

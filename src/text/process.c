@@ -47,7 +47,8 @@ static sv_status add_step(sv_process *p, yyjson_val *entry, size_t index, const 
         params = yyjson_obj_iter_get_val(key);
     }
     if (!name)
-        return sv_hint(err, sv_fail(err, SV_E_RECIPE, where, "must be one operator with its parameters"), "write - text_length_filter: {min_len: 10}");
+        return sv_hint(err, sv_fail(err, SV_E_RECIPE, where, "must be one operator with its parameters"),
+                       "write - text_length_filter: {min_len: 10}");
     const sv_op *op = sv_op_row(name);
     if (!op) return sv_op_unknown(name, where, err);
     snprintf(where, sizeof where, "process[%zu].%s", index, name);

@@ -117,7 +117,8 @@ static sv_status make_room(sv_process *p, size_t n, unsigned threads, sv_error *
         p->rows = malloc(n * sizeof *p->rows);
         p->stats = malloc((n * p->stat_count + 1) * sizeof *p->stats);
         p->keys = malloc(n * p->key_size + 1);
-        if (!p->rows || !p->stats || !p->keys) return sv_fail_memory(err, "process", n * (sizeof *p->rows + p->stat_count * sizeof *p->stats + p->key_size));
+        size_t each = sizeof *p->rows + p->stat_count * sizeof *p->stats + p->key_size;
+        if (!p->rows || !p->stats || !p->keys) return sv_fail_memory(err, "process", n * each);
         p->row_capacity = n;
     }
     if (threads > p->worker_count) {
@@ -145,7 +146,8 @@ static sv_status begin_rows(sv_process *p, const sv_caption_in *in, size_t n, sv
         if (in[i].size > SV_TEXT_MAX / 2 || sv_utf8_valid(in[i].text, in[i].size) != in[i].size)
             return sv_fail(err, SV_E_INPUT, "caption", "number %llu is not valid UTF-8 or longer than 1 GiB", (unsigned long long)in[i].number);
         p->rows[i] = (sv_row){.alive = true, .text = in[i].text, .size = in[i].size};
-        out[i] = (sv_caption_out){.keep = true, .op = -1, .value = NAN, .min = NAN, .max = NAN, .duplicate_of = -1, .stats = p->stats + i * p->stat_count};
+        out[i] = (sv_caption_out){.keep = true, .op = -1, .value = NAN, .min = NAN, .max = NAN, .duplicate_of = -1,
+                                  .stats = p->stats + i * p->stat_count};
     }
     for (size_t i = 0; i < n * p->stat_count; i++) p->stats[i] = NAN;
     return SV_OK;

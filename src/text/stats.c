@@ -41,7 +41,8 @@ static sv_status add_all(sv_stats *s, const sv_stats_options *o, yyjson_mut_doc 
         !yyjson_mut_obj_add_strcpy(doc, flagged, "flagged_words_dir", o->flagged_file ? o->flagged_file : "") ||
         !yyjson_mut_obj_add_strcpy(doc, flagged, "lang", o->lang ? o->lang : "en") ||
         !yyjson_mut_obj_add_strcpy(doc, tokens, "hf_tokenizer", o->tokenizer ? o->tokenizer : "") ||
-        !yyjson_mut_obj_add_strcpy(doc, perplexity, "spm", o->spm ? o->spm : "") || !yyjson_mut_obj_add_strcpy(doc, perplexity, "lm", o->lm ? o->lm : ""))
+        !yyjson_mut_obj_add_strcpy(doc, perplexity, "spm", o->spm ? o->spm : "") ||
+        !yyjson_mut_obj_add_strcpy(doc, perplexity, "lm", o->lm ? o->lm : ""))
         return sv_fail_memory(err, "statistics", 0);
     SV_TRY(add(s, "alphanumeric_filter", doc, NULL, err));
     SV_TRY(add(s, "special_characters_filter", doc, NULL, err));
@@ -59,7 +60,8 @@ static sv_status add_all(sv_stats *s, const sv_stats_options *o, yyjson_mut_doc 
 sv_status sv_stats_open(sv_stats **out, const sv_stats_options *o, sv_error *err) {
     *out = NULL;
     if (!o->lm != !o->spm)
-        return sv_hint(err, sv_fail(err, SV_E_USAGE, "perplexity", "a language model and a SentencePiece model go together, and the %s is missing", o->lm ? "latter" : "former"),
+        return sv_hint(err, sv_fail(err, SV_E_USAGE, "perplexity", "a language model and a SentencePiece model go together, and the %s is missing",
+                                    o->lm ? "latter" : "former"),
                        "give --lm FILE (ARPA or KenLM binary) and --spm FILE (.model)");
     sv_stats *s = calloc(1, sizeof *s);
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);

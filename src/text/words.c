@@ -30,7 +30,8 @@ sv_status sv_model_file(char **path, const char *lang, const char *ending, const
     if (!*path) *path = find_model(lang, ending);
     if (*path) return SV_OK;
     sv_fail(err, SV_E_MODEL, where, "no %s is given, and there is no %s%s", what, lang, ending);
-    return sv_hint(err, SV_E_MODEL, "set %s to a file; Data-Juicer's %s%s is looked for in the working directory and in ~/.cache/data_juicer/models", key, lang, ending);
+    return sv_hint(err, SV_E_MODEL, "set %s to a file; Data-Juicer's %s%s is looked for in the working directory and in ~/.cache/data_juicer/models", key,
+                   lang, ending);
 }
 
 sv_status sv_word_source_open(sv_word_source *w, const char *where, sv_error *err) {

@@ -170,8 +170,10 @@ static void test_many(void **state) {
 /* Filters before and after, and both deduplicators in one list. */
 static void test_in_a_list(void **state) {
     static const char list[] = "[{\"text_length_filter\": {\"min_len\": 3}}, {\"document_deduplicator\": {\"lowercase\": true}}, "
-                               "{\"punctuation_normalization_mapper\": {}}, {\"document_minhash_deduplicator\": {\"window_size\": 1}}, {\"text_length_filter\": {\"recompute\": true, \"max_len\": 30}}]";
-    static const char *const texts[] = {"one two three four five six", "ab", "One Two Three Four Five Six", "one two three four five six six", "something else altogether",
+                               "{\"punctuation_normalization_mapper\": {}}, {\"document_minhash_deduplicator\": {\"window_size\": 1}}, "
+                               "{\"text_length_filter\": {\"recompute\": true, \"max_len\": 30}}]";
+    static const char *const texts[] = {"one two three four five six", "ab", "One Two Three Four Five Six", "one two three four five six six",
+                                        "something else altogether",
                                         "this one is much longer than thirty characters", "this one is much longer than thirty characters \u2026"};
     static const int op[] = {-1, 0, 1, 3, -1, 4, 3};
     static const int64_t of[] = {-1, -1, 0, 0, -1, -1, 5};
@@ -183,7 +185,8 @@ static void test_in_a_list(void **state) {
     for (size_t i = 0; i < 7; i++) in[i] = (sv_caption_in){i, texts[i], strlen(texts[i])};
     run_pool(p, in, 7, 3, 1, out);
     for (size_t i = 0; i < 7; i++)
-        if (out[i].op != op[i] || out[i].duplicate_of != of[i]) fail_msg("text %zu: operator %d, of %lld", i, out[i].op, (long long)out[i].duplicate_of);
+        if (out[i].op != op[i] || out[i].duplicate_of != of[i])
+            fail_msg("text %zu: operator %d, of %lld", i, out[i].op, (long long)out[i].duplicate_of);
     sv_process_close(&p);
 }
 
@@ -211,7 +214,8 @@ static void test_another_pool(void **state) {
 
 static void test_wrong_settings(void **state) {
     static const char *const wrong[][2] = {{"{\"num_bands\": 30, \"num_rows_per_band\": 10}", "300"}, {"{\"ignore_pattern\": \"(\"}", "pattern"},
-                                           {"{\"jaccard_threshold\": 1.5}", "jaccard_threshold"}, {"{\"tokenization\": \"sentencepiece\"}", "sentencepiece"},
+                                           {"{\"jaccard_threshold\": 1.5}", "jaccard_threshold"},
+                                           {"{\"tokenization\": \"sentencepiece\"}", "sentencepiece"},
                                            {"{\"tokenization\": \"words\"}", "space"}, {"{\"window_size\": 0}", "window_size"}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         char list[256], text[2048];

@@ -32,7 +32,8 @@ static double statistic(const sv_stats *s, const char *text, size_t size, const 
 }
 
 static void test_goldens(void **state) {
-    static const char *const names[] = {"alnum_ratio", "special_char_ratio", "char_rep_ratio", "word_rep_ratio", "flagged_words_ratio", "num_words", "text_len"};
+    static const char *const names[] = {"alnum_ratio", "special_char_ratio", "char_rep_ratio", "word_rep_ratio", "flagged_words_ratio", "num_words",
+                                        "text_len"};
     golden g = golden_read(GOLDEN "caption_stats.jsonl");
     sv_stats *s10 = open_stats(10, 10), *s5 = open_stats(5, 3);
     assert_int_equal(g.count, 400);
@@ -89,7 +90,8 @@ static void test_lines(void **state) {
     static const struct {
         const char *text;
         double average, longest;
-    } v[] = {{"", 0, 0}, {"ab", 2, 2}, {"ab\n", 3, 2}, {"ab\r\ncde", 3.5, 3}, {"\n\n", 1, 0}, {"a\u2028bc\x1d" "d", 2, 2}, {"\r\r\n", 1.5, 0}, {"\u00e9\u00e9\x0b", 3, 2}};
+    } v[] = {{"", 0, 0}, {"ab", 2, 2}, {"ab\n", 3, 2}, {"ab\r\ncde", 3.5, 3}, {"\n\n", 1, 0},
+             {"a\u2028bc\x1d" "d", 2, 2}, {"\r\r\n", 1.5, 0}, {"\u00e9\u00e9\x0b", 3, 2}};
     sv_stats *s = open_stats(10, 10);
     for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
         assert_true(statistic(s, v[i].text, strlen(v[i].text), "avg_line_length") == v[i].average);
@@ -122,8 +124,10 @@ static void test_range(void **state) {
     golden g = golden_read(GOLDEN "range_keep.jsonl");
     for (size_t i = 0; i < g.count; i++) {
         yyjson_val *row = golden_at(&g, i);
-        sv_range r = {.min = golden_num(row, "min"), .max = golden_num(row, "max"), .min_closed = yyjson_get_bool(golden_get(row, "min_closed_interval")),
-                      .max_closed = yyjson_get_bool(golden_get(row, "max_closed_interval")), .reversed = yyjson_get_bool(golden_get(row, "reversed_range"))};
+        sv_range r = {.min = golden_num(row, "min"), .max = golden_num(row, "max"),
+                      .min_closed = yyjson_get_bool(golden_get(row, "min_closed_interval")),
+                      .max_closed = yyjson_get_bool(golden_get(row, "max_closed_interval")),
+                      .reversed = yyjson_get_bool(golden_get(row, "reversed_range"))};
         if (sv_range_keeps(&r, golden_num(row, "value")) != yyjson_get_bool(golden_get(row, "keep"))) fail_msg("line %zu", i + 1);
     }
     golden_free(&g);
@@ -138,7 +142,8 @@ static void test_range(void **state) {
 static void test_lower(void **state) {
     static const char *const pairs[][2] = {
         {"\u0391\u03a3", "\u03b1\u03c2"}, {"\u0391\u03a3\u0391", "\u03b1\u03c3\u03b1"}, {"\u03a3", "\u03c3"}, {"A\u03a3.", "a\u03c2."},
-        {"A.\u03a3.", "a.\u03c2."}, {"A\u03a3.B", "a\u03c3.b"}, {"\u0130", "i\u0307"}, {"\u1e9e\u023a", "\u00df\u2c65"}, {"ABC z", "abc z"}, {"", ""}};
+        {"A.\u03a3.", "a.\u03c2."}, {"A\u03a3.B", "a\u03c3.b"}, {"\u0130", "i\u0307"},
+        {"\u1e9e\u023a", "\u00df\u2c65"}, {"ABC z", "abc z"}, {"", ""}};
     sv_buf b = {0};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         sv_buf_clear(&b);

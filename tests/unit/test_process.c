@@ -39,10 +39,12 @@ static void test_published_list(void **state) {
         const char *key, *entry;
     } ops[] = {{"alphanumeric", "{\"alphanumeric_filter\": {\"tokenization\": false, \"min_ratio\": 0.60}}"},
                {"character_repetition", "{\"character_repetition_filter\": {\"rep_len\": 10, \"max_ratio\": 0.09373663}}"},
-               {"flagged_words", "{\"flagged_words_filter\": {\"lang\": \"en\", \"tokenization\": false, \"max_ratio\": 0.0, \"flagged_words_dir\": \"" GOLDEN
+               {"flagged_words",
+                "{\"flagged_words_filter\": {\"lang\": \"en\", \"tokenization\": false, \"max_ratio\": 0.0, \"flagged_words_dir\": \"" GOLDEN
                                  "flagged_words.json\"}}"},
                {"special_characters", "{\"special_characters_filter\": {\"min_ratio\": 0.16534802, \"max_ratio\": 0.42023757}}"},
-               {"word_repetition", "{\"word_repetition_filter\": {\"lang\": \"en\", \"tokenization\": false, \"rep_len\": 10, \"max_ratio\": 0.03085751}}"}};
+               {"word_repetition",
+                "{\"word_repetition_filter\": {\"lang\": \"en\", \"tokenization\": false, \"rep_len\": 10, \"max_ratio\": 0.03085751}}"}};
     enum { OPS = sizeof ops / sizeof *ops };
     golden texts = golden_read(GOLDEN "caption_stats.jsonl"), keep = golden_read(GOLDEN "keep.jsonl");
     sv_buf list = {0};
@@ -80,7 +82,8 @@ static void check_mapped(sv_process *p, size_t line, yyjson_val *text, yyjson_va
     sv_caption_out out;
     sv_error err = {0};
     if (sv_process_run(p, &in, 1, 1, &out, &err) != SV_OK) fail_msg("%s: %s", err.what, err.why);
-    if (out.size != yyjson_get_len(result) || memcmp(out.text, yyjson_get_str(result), out.size) != 0) fail_msg("line %zu: %.*s", line + 1, (int)out.size, out.text);
+    if (out.size != yyjson_get_len(result) || memcmp(out.text, yyjson_get_str(result), out.size) != 0)
+        fail_msg("line %zu: %.*s", line + 1, (int)out.size, out.text);
 }
 
 static void test_mappers(void **state) {
@@ -156,7 +159,8 @@ static void test_pieces(void **state) {
     static const char common[] = "\"tokenization\": true, \"spm\": \"tests/golden/language-model/en.sp.model\"";
     sv_buf list = {0};
     sv_buf_printf(&list, "[{\"word_repetition_filter\": {%s, \"rep_len\": 3, \"max_ratio\": null}}, {\"words_num_filter\": {%s, \"min_num\": null}}, "
-                         "{\"flagged_words_filter\": {%s, \"use_words_aug\": true, \"flagged_words_dir\": \"" GOLDEN "flagged_words.json\"}}]", common, common, common);
+                         "{\"flagged_words_filter\": {%s, \"use_words_aug\": true, \"flagged_words_dir\": \"" GOLDEN "flagged_words.json\"}}]",
+                  common, common, common);
     sv_process *p = open_list(list.data, SV_VIEW_BARE);
     sv_buf_free(&list);
     golden g = golden_read(GOLDEN "pieces.jsonl");
@@ -195,7 +199,8 @@ static void test_mappers_and_views(void **state) {
         double length;
     } v[] = {{SV_VIEW_BARE, "a \"cat\"", 7}, {SV_VIEW_LLAVA, " a \"cat\"\n", 9 + 22}, {SV_VIEW_DATA_JUICER, " a \"cat\"\n", 9 + 28}};
     for (size_t i = 0; i < 3; i++) {
-        sv_process *p = open_list("[{\"whitespace_normalization_mapper\": {}}, {\"punctuation_normalization_mapper\": {}}, {\"text_length_filter\": {\"min_len\": 1}}]", v[i].view);
+        sv_process *p = open_list("[{\"whitespace_normalization_mapper\": {}}, "
+                                  "{\"punctuation_normalization_mapper\": {}}, {\"text_length_filter\": {\"min_len\": 1}}]", v[i].view);
         sv_caption_out out = judge_one(p, "\u3000a\u00a0\u201ccat\u201d\n");
         assert_true(out.keep);
         assert_int_equal(out.size, strlen(v[i].result));
@@ -206,7 +211,8 @@ static void test_mappers_and_views(void **state) {
 }
 
 static void test_rejection_says_why(void **state) {
-    sv_process *p = open_list("[{\"alphanumeric_filter\": {\"min_ratio\": 0.6}}, {\"text_length_filter\": {\"min_len\": 3, \"max_len\": 5}}]", SV_VIEW_BARE);
+    sv_process *p = open_list("[{\"alphanumeric_filter\": {\"min_ratio\": 0.6}}, "
+                              "{\"text_length_filter\": {\"min_len\": 3, \"max_len\": 5}}]", SV_VIEW_BARE);
     assert_int_equal(sv_process_stat_count(p), 2);
     assert_string_equal(sv_process_stat_name(p, 0), "alnum_ratio");
     sv_caption_out out = judge_one(p, "too long");
@@ -222,11 +228,13 @@ static void test_rejection_says_why(void **state) {
 
 /* Data-Juicer computes a statistic once and keeps it; `recompute` measures again. */
 static void test_statistic_is_reused(void **state) {
-    sv_process *p = open_list("[{\"text_length_filter\": {\"min_len\": 1}}, {\"punctuation_normalization_mapper\": {}}, {\"text_length_filter\": {\"min_len\": 3}}]", SV_VIEW_BARE);
+    sv_process *p = open_list("[{\"text_length_filter\": {\"min_len\": 1}}, "
+                              "{\"punctuation_normalization_mapper\": {}}, {\"text_length_filter\": {\"min_len\": 3}}]", SV_VIEW_BARE);
     assert_int_equal(sv_process_stat_count(p), 1);
     assert_false(judge_one(p, "\u2026").keep);
     sv_process_close(&p);
-    p = open_list("[{\"text_length_filter\": {\"min_len\": 1}}, {\"punctuation_normalization_mapper\": {}}, {\"text_length_filter\": {\"min_len\": 3, \"recompute\": true}}]",
+    p = open_list("[{\"text_length_filter\": {\"min_len\": 1}}, "
+                              "{\"punctuation_normalization_mapper\": {}}, {\"text_length_filter\": {\"min_len\": 3, \"recompute\": true}}]",
                   SV_VIEW_BARE);
     assert_int_equal(sv_process_stat_count(p), 2);
     assert_string_equal(sv_process_stat_name(p, 1), "text_len#2");
@@ -236,7 +244,8 @@ static void test_statistic_is_reused(void **state) {
 }
 
 static void test_list_with_defaults(void **state) {
-    sv_process *p = open_list("[{\"text_length_filter\": null}, {\"alphanumeric_filter\": {\"min_ratio\": null, \"num_proc\": 4, \"text_key\": \"text\"}}, "
+    sv_process *p = open_list("[{\"text_length_filter\": null}, "
+                              "{\"alphanumeric_filter\": {\"min_ratio\": null, \"num_proc\": 4, \"text_key\": \"text\"}}, "
                               "{\"flagged_words_filter\": {\"flagged_words_dir\": \"" GOLDEN "flagged_words.json\"}}]", SV_VIEW_BARE);
     const char *json = sv_process_json(p);
     assert_non_null(strstr(json, "{\"text_length_filter\":{\"min_len\":10.0,\"max_len\":null,\"min_closed_interval\":true"));
@@ -325,7 +334,8 @@ static void test_table(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_published_list), cmocka_unit_test(test_mappers), cmocka_unit_test(test_white_space),
-        cmocka_unit_test(test_links), cmocka_unit_test(test_html), cmocka_unit_test(test_own_pattern), cmocka_unit_test(test_tokens), cmocka_unit_test(test_pieces), cmocka_unit_test(test_mappers_and_views),
+        cmocka_unit_test(test_links), cmocka_unit_test(test_html), cmocka_unit_test(test_own_pattern), cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_pieces), cmocka_unit_test(test_mappers_and_views),
         cmocka_unit_test(test_rejection_says_why), cmocka_unit_test(test_statistic_is_reused), cmocka_unit_test(test_list_with_defaults),
         cmocka_unit_test(test_wrong_lists), cmocka_unit_test(test_flagged_words), cmocka_unit_test(test_invalid_caption), cmocka_unit_test(test_table)};
     return cmocka_run_group_tests(tests, NULL, NULL);
