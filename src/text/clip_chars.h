@@ -1,7 +1,7 @@
 /* clip_chars.h - what the pre-tokenizers of CLIP take for a letter, a number and white space.
  *
  * OpenAI's tokenizer splits with the `regex` module (Unicode 17 in the release followed here), transformers with the Oniguruma library inside
- * `tokenizers` (Unicode 15.1); each class is what that library answers for the code point.
+ * `tokenizers` (Unicode 16); each class is what that library answers for the code point.
  */
 #ifndef SV_TEXT_CLIP_CHARS_H
 #define SV_TEXT_CLIP_CHARS_H
