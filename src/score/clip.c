@@ -89,7 +89,8 @@ static sv_status read_sizes(sv_clip *c, sv_error *err) {
     if (c->dim < 1) return sv_fail(err, SV_E_MODEL, c->files.dir, "neither the graph nor config.json says how long an embedding is");
     size_t vocabulary = sv_tokenizer_vocabulary(c->tokenizer), longest = sv_tokenizer_max_length(c->tokenizer);
     if (yyjson_is_int(rows) && vocabulary > yyjson_get_uint(rows)) {
-        sv_fail(err, SV_E_MODEL, c->files.dir, "the tokenizer has %zu entries, but the model was trained with %llu", vocabulary, (unsigned long long)yyjson_get_uint(rows));
+        sv_fail(err, SV_E_MODEL, c->files.dir, "the tokenizer has %zu entries, but the model was trained with %llu", vocabulary,
+                (unsigned long long)yyjson_get_uint(rows));
         return sv_hint(err, SV_E_MODEL, "tokenizer and model do not belong together");
     }
     size_t limit = yyjson_is_int(positions) && yyjson_get_int(positions) > 2 ? (size_t)yyjson_get_int(positions) : 77;
