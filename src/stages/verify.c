@@ -230,7 +230,7 @@ static sv_status not_a_dataset(const char *path, sv_error *err) {
 static sv_status check_directory(sv_check *c, sv_error *err) {
     file_list shards = {0}, arrays = {0};
     char format[32];
-    int64_t pairs;
+    int64_t pairs = -1;
     char *sums = sv_path_join(c->root, "SHA256SUMS");
     bool has_sums = sums && sv_is_file(sums);
     sv_status st = sums ? read_card(c, format, &pairs, err) : sv_fail_memory(err, c->root, 0);
