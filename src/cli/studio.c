@@ -237,7 +237,9 @@ static sv_status draw(sv_studio *s, seat *t, const sv_request *r, sv_error *err)
 sv_status sv_studio_draw(sv_studio *s, unsigned number, const sv_request *r, const char *file, sv_drawn *out, sv_error *err) {
     seat *t = &s->seats[number];
     double start = now();
-    sv_status st = draw(s, t, r, err);
+    sv_format format;
+    sv_status st = sv_format_of_name(file, &format, err);   /* before the work, not after it */
+    if (st == SV_OK) st = draw(s, t, r, err);
     out->seconds = now() - start;
     out->latents_sum = t->picture.latents_sum;
     if (st == SV_OK) st = sv_image_write(&t->picture.image, file, NULL, err);

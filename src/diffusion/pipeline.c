@@ -53,10 +53,16 @@ static sv_status load_range(void *user, unsigned thread, size_t begin, size_t en
     return SV_OK;
 }
 
-static void warn_of_half(const sv_pipeline *p, sv_part part) {
-    if ((p->provider && strcmp(p->provider, "cpu") != 0) || !sv_session_has_f16(p->sessions[part])) return;
-    sv_say(&p->log, SV_LOG_WARN, "%s computes in half precision, which the cpu provider converts step by step: slower than a float32 export, and "
-           "its pictures differ from those of a GPU", p->dir.parts[part].graph);
+/* Says so once for all of the first n parts of the list that compute in half precision on a CPU. */
+static void warn_of_half(const sv_pipeline *p, const sv_part *parts, size_t n) {
+    sv_buf names = {0};
+    if (strcmp(p->provider, "cpu") != 0) return;
+    for (size_t i = 0; i < n; i++)
+        if (sv_session_has_f16(p->sessions[parts[i]])) sv_buf_printf(&names, "%s%s", names.size ? ", " : "", p->dir.parts[parts[i]].name);
+    if (names.size)
+        sv_say(&p->log, SV_LOG_WARN, "%s: %s in half precision, which the cpu provider converts step by step: slower than a float32 export, and pictures "
+               "differ a little from a GPU's", p->dir.path, names.data);
+    sv_buf_free(&names);
 }
 
 static sv_status load_sessions(sv_pipeline *p, sv_error *err) {
@@ -67,7 +73,7 @@ static sv_status load_sessions(sv_pipeline *p, sv_error *err) {
     for (int i = 0; i < SV_PARTS; i++)
         if (sv_model_dir_needs(&p->dir, order[i])) l.parts[n++] = order[i];
     SV_TRY(sv_parallel((unsigned)n, n, 1, load_range, &l, err));
-    for (size_t i = 0; i < n; i++) warn_of_half(p, l.parts[i]);
+    warn_of_half(p, l.parts, n);
     return SV_OK;
 }
 
@@ -83,7 +89,7 @@ sv_status sv_pipeline_need_encoder(sv_pipeline *p, sv_error *err) {
     if (!p->sessions[SV_PART_ENCODER]) {
         loading l = {.p = p, .options = {.provider = p->provider, .threads = p->threads}, .parts = {SV_PART_ENCODER}};
         st = load_range(&l, 0, 0, 1, err);
-        if (st == SV_OK) warn_of_half(p, SV_PART_ENCODER);
+        if (st == SV_OK) warn_of_half(p, l.parts, 1);
     }
     pthread_mutex_unlock(&p->lock);
     return st;

@@ -70,6 +70,7 @@ static bool try_dir(const char *dir, sv_buf *tried) {
         if (ok) return true;
         if (there) return false;       /* a library that is there and does not load: not a reason to try its other name */
     }
+    if (sv_is_dir(dir)) sv_buf_printf(tried, "%s%s holds no %s", tried->size ? "; " : "", dir, names[0]);
     return false;
 }
 
