@@ -15,7 +15,7 @@ static void print_value(yyjson_val *v) {
     if (yyjson_is_int(v))
         printf("%lld", (long long)yyjson_get_sint(v));
     else if (yyjson_is_num(v))
-        printf("%.6g", yyjson_get_num(v));
+        printf(yyjson_get_num(v) == floor(yyjson_get_num(v)) ? "%.0f" : "%.6g", yyjson_get_num(v));   /* lengths are doubles too */
     else if (yyjson_is_str(v))
         fputs(yyjson_get_str(v), stdout);
     else
