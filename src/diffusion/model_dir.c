@@ -228,7 +228,8 @@ static sv_status fail_missing(const sv_model_dir *m, const char *path, const cha
     sv_model_dir_command(m, command, sizeof command);
     sv_fail(err, SV_E_MODEL, path, "%s is missing", what);
     if (has_torch(m))
-        return sv_hint(err, SV_E_MODEL, "the directory holds PyTorch weights; export them once with `%s` (pip install \"optimum[onnxruntime]\" diffusers) and use %s-onnx", command, m->path);
+        return sv_hint(err, SV_E_MODEL, "the directory holds PyTorch weights; export them once with `%s` (pip install \"optimum[onnxruntime]\" "
+            "diffusers) and use %s-onnx", command, m->path);
     return sv_hint(err, SV_E_MODEL, "get it with `%s` (pip install \"optimum[onnxruntime]\" diffusers; MODEL is the directory or hub name of the original)", command);
 }
 

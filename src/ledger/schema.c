@@ -167,7 +167,8 @@ sv_status sv_schema_prepare(sv_ledger *l, bool fresh, sv_error *err) {
     /* An empty database is what a process leaves that was killed before its first commit. */
     if (!application && !version && !objects && l->writable) return create(l, err);
     if (application != SV_LEDGER_APPLICATION) {
-        sv_fail(err, SV_E_INPUT, l->path, fresh || !objects ? "holds nothing: the run was stopped before its first row" : "is not a ledger (an SQLite file of something else)");
+        sv_fail(err, SV_E_INPUT, l->path, fresh || !objects ? "holds nothing: the run was stopped before its first row"
+            : "is not a ledger (an SQLite file of something else)");
         return sv_hint(err, SV_E_INPUT, fresh || !objects ? "start the run again" : "name another run directory, or move this file away");
     }
     if (version > SV_LEDGER_VERSION) {

@@ -58,7 +58,8 @@ static sv_status find_graphs(sv_clip_files *f, sv_error *err) {
     free(index);
     sv_fail(err, SV_E_MODEL, f->dir, "has neither text_model.onnx and vision_model.onnx nor model.onnx, there or in onnx/");
     if (pipeline) return sv_hint(err, SV_E_MODEL, "this is a text-to-image model; the scorer is a CLIP directory, such as models/tabletop/clip");
-    return sv_hint(err, SV_E_MODEL, "get them with `optimum-cli export onnx --model openai/clip-vit-base-patch32 %s` (pip install \"optimum[onnxruntime]\" diffusers)", f->dir);
+    return sv_hint(err, SV_E_MODEL, "get them with `optimum-cli export onnx --model openai/clip-vit-base-patch32 %s` (pip install "
+        "\"optimum[onnxruntime]\" diffusers)", f->dir);
 }
 
 sv_status sv_clip_files_find(sv_clip_files *out, const char *dir, sv_error *err) {

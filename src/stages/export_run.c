@@ -100,7 +100,8 @@ static sv_status export_one(sv_rundir *run, const sv_export_settings *s, int64_t
     SV_TRY_GOTO(done, sv_export_open(&x, parent, s->format, s->options, facts, err));
     SV_TRY_GOTO(done, sv_ledger_each_pick(run->ledger, selection, true, add_pick, x, err));
     SV_TRY_GOTO(done, sv_export_finish(x, &report, err));
-    const sv_export_row row = {.path = path.data, .format = format, .options = options, .selection = selection, .pairs = report.pairs, .bytes = report.bytes, .digest = report.digest};
+    const sv_export_row row = {.path = path.data, .format = format, .options = options, .selection = selection, .pairs = report.pairs,
+        .bytes = report.bytes, .digest = report.digest};
     SV_TRY_GOTO(done, sv_ledger_begin(run->ledger, err));
     SV_TRY_GOTO(done, sv_ledger_put_export(run->ledger, &row, err));
     SV_TRY_GOTO(done, sv_ledger_commit(run->ledger, err));
@@ -126,7 +127,8 @@ sv_status sv_export_run(sv_rundir *run, sv_error *err) {
         return sv_hint(err, SV_E_INPUT, "`synthvlm select %s` selects, `synthvlm run %s` does everything", run->dir, run->dir);
     }
     sv_status st = read_provenance(run, hash, &p, err);
-    const sv_export_facts facts = {.name = run->recipe->name, .seed = run->recipe->seed, .run_dir = run->dir, .stop = run->o.stop, .setups = p.setups, .setup_count = p.count};
+    const sv_export_facts facts = {.name = run->recipe->name, .seed = run->recipe->seed, .run_dir = run->dir, .stop = run->o.stop, .setups = p.setups,
+        .setup_count = p.count};
     for (size_t i = 0; st == SV_OK && i < run->recipe->export_count; i++) st = export_one(run, &run->recipe->exports[i], selection, &facts, err);
     for (size_t i = 0; i < p.count; i++) free(p.json[i]);
     return st;

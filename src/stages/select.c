@@ -262,12 +262,14 @@ static sv_status store(contest *c, sv_select_report *report, sv_error *err) {
 static sv_status fell_short(const contest *c, int64_t unscored, sv_error *err) {
     const sv_select_settings *s = c->settings;
     bool has_min = !isnan(s->min.clip) || !isnan(s->min.ssim) || !isnan(s->min.weighted);
-    sv_fail(err, SV_SHORT, "select.count", "%lld pairs were asked for, %lld could be picked: %lld of %lld scored candidates are eligible, of %lld captions, and at most %lld"
+    sv_fail(err, SV_SHORT, "select.count", "%lld pairs were asked for, %lld could be picked: %lld of %lld scored candidates are eligible, of %lld "
+        "captions, and at most %lld"
             " of each caption count", (long long)s->count, (long long)c->s.picked, (long long)c->s.eligible, (long long)c->s.candidates, (long long)c->s.captions,
             (long long)s->per_caption);
     if (unscored) return sv_hint(err, SV_SHORT, "%lld images have no score yet: synthvlm score %s", (long long)unscored, c->run->dir);
     if (has_min && c->s.eligible < c->s.candidates)
-        return sv_hint(err, SV_SHORT, "%lld candidates are below select.min: lower it, or draw more captions (captions.sample) or candidates", (long long)(c->s.candidates - c->s.eligible));
+        return sv_hint(err, SV_SHORT, "%lld candidates are below select.min: lower it, or draw more captions (captions.sample) or candidates",
+            (long long)(c->s.candidates - c->s.eligible));
     if (c->s.eligible > c->s.picked) return sv_hint(err, SV_SHORT, "raise select.per_caption, or draw more captions (captions.sample, or more sources)");
     return sv_hint(err, SV_SHORT, "draw more captions (captions.sample, or more sources) or more candidates with a higher select.per_caption");
 }

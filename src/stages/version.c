@@ -22,7 +22,8 @@ const char *sv_versions(char *buf, size_t size) {
     int n = snprintf(buf, size,
                      "onnxruntime %s\nsqlite %s\nlibfyaml %s\nyyjson %s\nlibcurl %s\nopenssl %s\nlibarchive %s\nutf8proc %s (Unicode %s)\nzlib %s\nzstd %s\n",
                      runtime ? runtime : "(not found)", sqlite3_libversion(), fy_library_version(), YYJSON_VERSION_STRING, curl_version_info(CURLVERSION_NOW)->version,
-                     OpenSSL_version(OPENSSL_VERSION_STRING), archive_version_string() + sizeof "libarchive", utf8proc_version(), utf8proc_unicode_version(), zlibVersion(),
+                     OpenSSL_version(OPENSSL_VERSION_STRING), archive_version_string() + sizeof "libarchive", utf8proc_version(),
+                         utf8proc_unicode_version(), zlibVersion(),
                      ZSTD_versionString());
     if (n < 0 && size) buf[0] = 0;
     return buf;

@@ -156,7 +156,8 @@ static void test_options(void **state) {
     assert_string_equal(s.name, "it");
     sv_options_free(table, &s);
 
-    assert_int_equal(read_json("{\"on\":false,\"count\":9,\"bytes\":\"1.5 MiB\",\"workers\":3,\"ratio\":1,\"name\":\"n\",\"path\":\"p/q\",\"any\":[1,{\"a\":2}],\"kind\":2.5,"
+    assert_int_equal(read_json("{\"on\":false,\"count\":9,\"bytes\":\"1.5 MiB\",\"workers\":3,\"ratio\":1,\"name\":\"n\",\"path\":\"p/q\",\"any\":[1,"
+        "{\"a\":2}],\"kind\":2.5,"
                                "\"size\":\"64x32\"}", &s, &err), SV_OK);
     assert_true(!s.on && s.count == 9 && s.bytes == 1572864 && s.workers == 3 && s.ratio == 1 && s.kind == 1 && s.size[0] == 64 && s.size[1] == 32);
     assert_string_equal(s.path, "/base/p/q");
@@ -165,7 +166,8 @@ static void test_options(void **state) {
     yyjson_mut_doc_set_root(doc, o);
     assert_true(sv_options_write(table, &s, "/base", doc, o));
     char *text = yyjson_mut_write(doc, 0, NULL);
-    assert_string_equal(text, "{\"on\":false,\"count\":9,\"bytes\":1572864,\"workers\":3,\"ratio\":1.0,\"name\":\"n\",\"path\":\"p/q\",\"any\":[1,{\"a\":2}],\"kind\":\"2.5\","
+    assert_string_equal(text, "{\"on\":false,\"count\":9,\"bytes\":1572864,\"workers\":3,\"ratio\":1.0,\"name\":\"n\",\"path\":\"p/q\",\"any\":[1,"
+        "{\"a\":2}],\"kind\":\"2.5\","
                               "\"size\":\"64x32\"}");
     free(text);
     yyjson_mut_doc_free(doc);
@@ -309,7 +311,8 @@ static void test_parallel(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_utf8), cmocka_unit_test(test_strings), cmocka_unit_test(test_errors_keep_whole_characters), cmocka_unit_test(test_names_from_data_stay_inside),
+        cmocka_unit_test(test_utf8), cmocka_unit_test(test_strings), cmocka_unit_test(test_errors_keep_whole_characters),
+            cmocka_unit_test(test_names_from_data_stay_inside),
         cmocka_unit_test(test_paths_and_files), cmocka_unit_test(test_options), cmocka_unit_test(test_canonical_json), cmocka_unit_test(test_hashes),
         cmocka_unit_test(test_remembered_hashes), cmocka_unit_test(test_queue), cmocka_unit_test(test_parallel)};
     return cmocka_run_group_tests(tests, NULL, NULL);

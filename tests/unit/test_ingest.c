@@ -73,7 +73,8 @@ static sv_status curate_as(const char *yaml, bool strict, sv_curate_report *r) {
 static const char *recipe_of(const char *source, const char *captions) {
     static char text[2048];
     snprintf(text, sizeof text,
-             "name: t\nseed: 7\ncaptions:\n  sources: [%s]\n%sgenerate: {model: m, candidates: 1, steps: 2}\nscore: {clip: {model: c}}\nselect: {by: weighted}\nexport: [{format: llava}]\n",
+             "name: t\nseed: 7\ncaptions:\n  sources: [%s]\n%sgenerate: {model: m, candidates: 1, steps: 2}\nscore: {clip: {model: c}}\nselect: {by: "
+                 "weighted}\nexport: [{format: llava}]\n",
              source, captions);
     return text;
 }
@@ -167,14 +168,16 @@ static void other_formats(void **state) {
     put_text("b.csv", "id,note,caption,source\r\n1,\"a, b\",\"said \"\"hi\"\"\r\nagain\",s1\r\n2,,plain,\r\n\r\n3\r\n,x,no id,\r\n");
     put_text("c.tsv", "caption\turl\n\"quoted \"\"x\"\"\"\thttp://a\n\"open only\thttp://b\n");
     put_text("d.json", "[{\"id\": \"j1\", \"caption\": \"in json\"}, 5, {\"id\": \"j2\", \"caption\": \"bad \xff\"}]");
-    put_text("e.json", "[{\"id\": \"l1\", \"conversations\": [{\"from\": \"human\", \"value\": \"describe\\n<image>\"}, {\"from\": \"gpt\", \"value\": \"a llava caption\"}]},"
+    put_text("e.json", "[{\"id\": \"l1\", \"conversations\": [{\"from\": \"human\", \"value\": \"describe\\n<image>\"}, {\"from\": \"gpt\", "
+        "\"value\": \"a llava caption\"}]},"
                        " {\"id\": \"l2\", \"conversations\": []}]");
     put_text("f.json", "{\"images\": [{\"id\": 9}], \"annotations\": [{\"image_id\": 9, \"id\": 770337, \"caption\": \"a coco caption\"}]}");
     put_text("g.tsv", "no header here\thttp://c\nsecond\thttp://d\n");
     put_text("h.json", "{\"id\": \"n1\", \"caption\": \"lines in a .json\"}\n{\"id\": \"n2\", \"caption\": \"and another\"}\n");
     OK(curate("{path: a.txt}, {path: b.csv}, {path: c.tsv}, {path: d.json}, {path: e.json}, {path: f.json}, {path: g.tsv, text: \"1\", id: null}, {path: h.json}", &r));
     assert_string_equal(rows("SELECT text FROM captions ORDER BY number"),
-                        "first line\nsecond line\nsaid \"hi\"\nagain\nplain\nno id\nquoted \"x\"\n\"open only\nin json\na llava caption\na coco caption\nno header here\nsecond\n"
+                        "first line\nsecond line\nsaid \"hi\"\nagain\nplain\nno id\nquoted \"x\"\n\"open only\nin json\na llava caption\na coco "
+                            "caption\nno header here\nsecond\n"
                         "lines in a .json\nand another\n");
     assert_string_equal(rows("SELECT id FROM captions WHERE id IN ('1', '2', 'j1', 'l1', '770337', 'n2') ORDER BY number"), "1\n2\nj1\nl1\n770337\nn2\n");
     assert_string_equal(rows("SELECT s.path, line, reason FROM ingest_faults f JOIN sources s ON s.id = f.source ORDER BY 1, 2"),
@@ -299,7 +302,8 @@ static void digest_of_stable(char out[SV_SHA256_HEX]) {
     sv_hex(raw, 32, out);
 }
 
-static const char process[] = "  process: [{whitespace_normalization_mapper: null}, {text_length_filter: {min_len: 17, max_len: 100}}, {document_deduplicator: {}}]\n  sample: 500\n";
+static const char process[] = "  process: [{whitespace_normalization_mapper: null}, {text_length_filter: {min_len: 17, max_len: 100}}, "
+    "{document_deduplicator: {}}]\n  sample: 500\n";
 
 static void interrupted(void **state) {
     sv_curate_report r;
@@ -331,7 +335,8 @@ static void interrupted(void **state) {
 
 static void verdicts(void **state) {
     sv_curate_report r;
-    put_text("a.jsonl", "{\"id\":\"a\",\"caption\":\"a  good\\u00a0caption here\"}\n{\"id\":\"b\",\"caption\":\"short\"}\n{\"id\":\"c\",\"caption\":\"a good caption here\"}\n"
+    put_text("a.jsonl", "{\"id\":\"a\",\"caption\":\"a  good\\u00a0caption here\"}\n{\"id\":\"b\",\"caption\":\"short\"}\n{\"id\":\"c\","
+        "\"caption\":\"a good caption here\"}\n"
                         "{\"id\":\"d\",\"caption\":\"another good caption\"}\n");
     OK(curate_as(recipe_of("{path: a.jsonl}", process), false, &r));
     assert_string_equal(rows("SELECT number, keep, rule, value, min, max, duplicate_of, text FROM verdicts ORDER BY number"),

@@ -103,7 +103,8 @@ static void fill_ledger(void) {
         if (x->k == 0) {
             sv_added what;
             int64_t number;
-            sv_caption_row row = {.id = x->id, .id_size = strlen(x->id), .text = "text", .text_size = 4, .source = source.id, .line = x->number, .origin = "", .license = ""};
+            sv_caption_row row = {.id = x->id, .id_size = strlen(x->id), .text = "text", .text_size = 4, .source = source.id, .line = x->number,
+                .origin = "", .license = ""};
             OK(sv_ledger_add_caption(l, &row, &what, &number, &err));
             assert_int_equal(number, x->number);
             sv_verdict v = {.number = x->number, .keep = true, .value = NAN, .min = NAN, .max = NAN, .duplicate_of = -1};
@@ -113,7 +114,8 @@ static void fill_ledger(void) {
         snprintf(file, sizeof file, "images/%d-%d.jpg", x->number, x->k);
         char hash[SV_SHA256_HEX];
         sv_sha256_hex(file, strlen(file), hash);
-        sv_candidate c = {.number = x->number, .k = x->k, .seed = 1, .ok = x->ok, .reason = "not_finite", .file = file, .bytes = 5, .sha256 = hash, .width = 8, .height = 8};
+        sv_candidate c = {.number = x->number, .k = x->k, .seed = 1, .ok = x->ok, .reason = "not_finite", .file = file, .bytes = 5, .sha256 = hash,
+            .width = 8, .height = 8};
         OK(sv_ledger_add_candidate(l, generate.id, &c, &err));
         if (x->scored) {
             OK(sv_ledger_add_score(l, clip.id, generate.id, x->number, x->k, x->clip, &err));
@@ -131,7 +133,8 @@ static void fill_ledger(void) {
 
 static sv_status select_as(const char *select, const char *weights, sv_select_report *r) {
     char yaml[1024];
-    snprintf(yaml, sizeof yaml, "name: t\nseed: 5\ncaptions: {sources: [{path: x.txt}]}\ngenerate: {model: m, candidates: 4, steps: 2}\nscore: {clip: {model: c}, weights: %s}\n"
+    snprintf(yaml, sizeof yaml, "name: t\nseed: 5\ncaptions: {sources: [{path: x.txt}]}\ngenerate: {model: m, candidates: 4, steps: 2}\nscore: {clip: "
+        "{model: c}, weights: %s}\n"
              "select: %s\nexport: [{format: llava}]\n", weights, select);
     sv_recipe *recipe = NULL;
     sv_stage_options o = {.log = {.fn = hear}};
