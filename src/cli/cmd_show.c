@@ -1,4 +1,5 @@
 /* cmd_show.c - synthvlm show DIR ID */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
