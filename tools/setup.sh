@@ -39,8 +39,8 @@ packages='gcc libc6-dev make meson ninja-build pkg-config ca-certificates libarc
 [ $old_debian = yes ] || packages="$packages libonnxruntime-dev libyyjson-dev"
 case $group in
 build) ;;
-test) packages="$packages bats libcmocka-dev" ;;
-fuzz) packages="$packages bats libcmocka-dev clang"
+test) packages="$packages bats libcmocka-dev sqlite3" ;;
+fuzz) packages="$packages bats libcmocka-dev sqlite3 clang"
     if [ $old_debian = yes ]; then packages="$packages libclang-rt-14-dev"; else packages="$packages libclang-rt-dev"; fi ;;
 *) say "unknown group '$group': build, test or fuzz"; exit 2 ;;
 esac
