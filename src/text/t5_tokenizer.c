@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/utf8.h"
 #include "text/sentencepiece_internal.h"
+#include "text/t5_json.h"
 
 /* Fixed in every T5: the first three pieces, and a hundred sentinels after the last one, counted backwards. */
 enum { PAD = 0, END = 1, UNKNOWN = 2, EXTRA = 100 };
@@ -15,22 +16,32 @@ struct sv_t5 {
     sv_spm *spm;
 };
 
+/* spiece.model, or the tokenizer.json that newer exports hold instead. */
+static sv_status open_model(sv_spm **out, const char *dir, sv_error *err) {
+    char *model = sv_path_join(dir, "spiece.model"), *json = sv_path_join(dir, "tokenizer.json");
+    sv_status st;
+    if (!model || !json) {
+        st = sv_fail_memory(err, dir, 0);
+    } else if (sv_is_file(model)) {
+        st = sv_spm_open(out, model, err);
+    } else if (sv_is_file(json)) {
+        st = sv_t5_json_open(out, json, err);
+    } else {
+        sv_fail(err, SV_E_MODEL, dir, "holds neither spiece.model nor tokenizer.json");
+        st = sv_hint(err, SV_E_MODEL, "copy the files of the original model's T5 tokenizer there");
+    }
+    free(model);
+    free(json);
+    return st;
+}
+
 sv_status sv_t5_open(sv_t5 **out, const char *dir, sv_error *err) {
     *out = NULL;
     sv_t5 *t = calloc(1, sizeof *t);
-    char *path = sv_path_join(dir, "spiece.model");
-    sv_status st = SV_OK;
-    if (!t || !path) {
-        st = sv_fail_memory(err, dir, 0);
-    } else if (!sv_is_file(path)) {
-        sv_fail(err, SV_E_MODEL, path, "no such file");
-        st = sv_hint(err, SV_E_MODEL, "copy spiece.model of the original model's T5 tokenizer there");
-    } else {
-        st = sv_spm_open(&t->spm, path, err);
-    }
+    if (!t) return sv_fail_memory(err, dir, sizeof *t);
+    sv_status st = open_model(&t->spm, dir, err);
     if (st == SV_OK && (t->spm->bpe || t->spm->unknown != UNKNOWN))
-        st = sv_fail(err, SV_E_MODEL, path, "is not a T5 model: a unigram model whose third piece is the unknown one");
-    free(path);
+        st = sv_fail(err, SV_E_MODEL, dir, "is not a T5 tokenizer: a unigram model whose third piece is the unknown one");
     if (st != SV_OK) sv_t5_close(&t);
     *out = t;
     return st;

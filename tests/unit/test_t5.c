@@ -30,10 +30,10 @@ static const struct {
     {"<extra_id_100>", "3 141 4 44 32 14 170 80 170 34 9 9 143"},
 };
 
-static void ids_of_transformers(void **state) {
+static void compare(const char *dir) {
     sv_t5 *t;
     sv_ids ids = {0};
-    assert_int_equal(sv_t5_open(&t, "tests/golden/models/tiny-sd3/tokenizer_3", &err), SV_OK);
+    assert_int_equal(sv_t5_open(&t, dir, &err), SV_OK);
     assert_int_equal(sv_t5_vocabulary(t), 288);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char got[512] = "";
@@ -45,6 +45,11 @@ static void ids_of_transformers(void **state) {
     assert_int_equal(sv_t5_encode(t, "\xff", 1, &ids, &err), SV_E_INPUT);
     sv_ids_free(&ids);
     sv_t5_close(&t);
+}
+
+static void ids_of_transformers(void **state) {
+    compare("tests/golden/models/tiny-sd3/tokenizer_3");
+    compare("tests/golden/models/tiny-sd3/tokenizer_json");       /* the same from tokenizer.json alone */
 }
 
 static void rows_end_and_are_padded(void **state) {
