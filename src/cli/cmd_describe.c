@@ -88,6 +88,7 @@ static void print_text(yyjson_val *root) {
                (long long)yyjson_get_int(yyjson_obj_get(s, "width")), (long long)yyjson_get_int(yyjson_obj_get(s, "height")),
                (long long)yyjson_get_int(yyjson_obj_get(s, "multiple")), (long long)yyjson_get_int(yyjson_obj_get(s, "latent_channels")),
                (long long)yyjson_get_int(yyjson_obj_get(s, "latent_factor")));
+    if (text_of(root, "safety_checker", NULL)) printf("  safety checker: %s\n", text_of(root, "safety_checker", ""));
     if (scheduler) printf("  scheduler %s\n", text_of(scheduler, "_class_name", "?"));
     printf("  %s of files, ", bytes_text(yyjson_obj_get(root, "bytes"), size));
     printf("%s of memory for the weights on a CPU\n", bytes_text(yyjson_obj_get(root, "memory_bytes"), size));

@@ -91,9 +91,27 @@ static bool is_off(const sv_model_dir *m, const char *name) {
     return yyjson_is_arr(pair) && yyjson_arr_size(pair) == 2 && yyjson_is_null(yyjson_arr_get(pair, 0)) && yyjson_is_null(yyjson_arr_get(pair, 1));
 }
 
+/* PyTorch keeps both halves of the autoencoder, and their one config, in a folder of their own: weights there, and the config if the half has none. */
+static sv_status look_in_vae(const sv_model_dir *m, sv_part_files *part, sv_error *err) {
+    sv_part_files vae = {0};
+    char *dir = sv_path_join(m->path, "vae"), *config = dir ? sv_path_join(dir, "config.json") : NULL;
+    sv_status st = config ? find_graph(dir, &vae, err) : sv_fail_memory(err, m->path, 0);
+    if (st == SV_OK && !part->config && sv_is_file(config)) {
+        part->config_folder = "vae";
+        st = read_json(config, &part->config, err);
+    }
+    if (!part->torch) part->torch = vae.torch;
+    else free(vae.torch);
+    free(vae.graph);
+    free(dir);
+    free(config);
+    return st;
+}
+
 static sv_status read_part(sv_model_dir *m, sv_part i, sv_error *err) {
     sv_part_files *part = &m->parts[i];
     part->name = i == SV_PART_DENOISER && m->family ? m->family->denoiser : part_table[i].folder;
+    part->config_folder = part->name;
     part->off = is_off(m, part->name);
     char *dir = join3(m->path, part->name, NULL), *config = dir ? sv_path_join(dir, "config.json") : NULL;
     sv_status st = dir && config ? SV_OK : sv_fail_memory(err, m->path, 0);
@@ -101,15 +119,7 @@ static sv_status read_part(sv_model_dir *m, sv_part i, sv_error *err) {
     if (st == SV_OK && sv_is_file(config)) st = read_json(config, &part->config, err);
     free(dir);
     free(config);
-    /* PyTorch keeps both halves of the autoencoder in one folder. */
-    if (st == SV_OK && !part->torch && (i == SV_PART_DECODER || i == SV_PART_ENCODER)) {
-        sv_part_files vae = {0};
-        char *both = sv_path_join(m->path, "vae");
-        st = both ? find_graph(both, &vae, err) : sv_fail_memory(err, m->path, 0);
-        part->torch = vae.torch;
-        free(vae.graph);
-        free(both);
-    }
+    if (st == SV_OK && (i == SV_PART_DECODER || i == SV_PART_ENCODER)) st = look_in_vae(m, part, err);
     return st;
 }
 
@@ -271,7 +281,7 @@ sv_status sv_model_dir_files(const sv_model_dir *m, sv_file_list *l, sv_error *e
         const sv_part_files *part = &m->parts[i];
         if (!sv_model_dir_needs(m, (sv_part)i) || !part->graph) continue;
         SV_TRY(sv_file_list_add_graph(l, part->name, part->graph, err));
-        if (part->config) SV_TRY(sv_file_list_add(l, part->name, "config.json", err));
+        if (part->config) SV_TRY(sv_file_list_add(l, part->config_folder, "config.json", err));
     }
     for (int i = 0; i < SV_MAX_TOKENIZERS; i++)
         if (sv_model_dir_needs_tokenizer(m, i) && m->tokenizers[i]) SV_TRY(sv_file_list_add_tokenizer(l, tokenizer_dirs[i], m->tokenizers[i], err));

@@ -30,7 +30,8 @@ typedef struct sv_part_files {
     bool off;                    /* [null, null] in model_index.json */
     char *graph;                 /* path of the .onnx file; NULL: there is none */
     char *torch;                 /* a file with PyTorch weights that is there instead; NULL: none */
-    yyjson_doc *config;          /* config.json; NULL: there is none */
+    const char *config_folder;   /* where its config.json lies: name, or "vae" (static) */
+    yyjson_doc *config;          /* NULL: there is none */
 } sv_part_files;
 
 struct sv_family;

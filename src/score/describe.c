@@ -195,6 +195,8 @@ static sv_status describe_pipeline(const char *dir, char **json, sv_error *err) 
         else if (m.family->t5 & SV_BIT(i)) add_t5(&a, name, m.tokenizers[i]);
         else add_tokenizer(&a, name, m.tokenizers[i]);
     }
+    yyjson_val *checker = yyjson_obj_get(yyjson_doc_get_root(m.index), "safety_checker");
+    if (yyjson_is_arr(checker) && !yyjson_is_null(yyjson_arr_get_first(checker))) yyjson_mut_obj_add_str(a.doc, a.root, "safety_checker", "named by the model, not run");
     add_scheduler(&a, &m);
     add_sizes(&a, &m);
     sv_status st = finish(&a, sv_model_dir_command(&m, command, sizeof command), json, dir, err);

@@ -378,6 +378,13 @@ static void wrong_models_are_refused(void **state) {
     copy_model();
     replace("vae_decoder/config.json", NULL);
     REFUSED("vae_decoder/config.json", "block_out_channels");
+    char vae[256];
+    sv_pipeline *p;
+    snprintf(vae, sizeof vae, "%s/vae", root);                     /* the original's place serves as well */
+    check(sv_dir_make(vae, &err));
+    replace("vae/config.json", "{\"block_out_channels\": [8, 8, 8, 8], \"latent_channels\": 4, \"scaling_factor\": 0.18215}");
+    check(sv_pipeline_open(&p, root, NULL, NULL, &err));
+    sv_pipeline_close(&p);
     /* A graph whose one weight lies in a file that is not there: ModelProto.graph.initializer.external_data. */
     copy_model();
     replace("text_encoder/model.onnx", "\x3a\x1f\x2a\x1d\x08\x01\x10\x01\x6a\x15\x0a\x08location\x12\x09" "model.bin\x70\x01");
