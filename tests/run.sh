@@ -1,12 +1,12 @@
 #!/bin/sh
-# run.sh BUILD_DIR [unit] [cases] [e2e] - runs the tests of a finished build: what failed in full, a line a part, and at the end "N passed, N failed".
-# RESULTS=FILE: the two numbers are added to that file too (for .ci/run).
+# run.sh BUILD_DIR [unit] [cases] [e2e] - runs the tests of a finished build: what failed in full, a line a part, and at the end "N passed, N failed, N skipped".
+# RESULTS=FILE: the three numbers are added to that file too (for .ci/run).
 set -eu
 cd "$(dirname "$0")/.."
 build=$1
 shift
 jobs=$(nproc)
-all_passed=0 all_failed=0
+all_passed=0 all_failed=0 all_skipped=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
@@ -16,9 +16,11 @@ export ASAN_OPTIONS="detect_leaks=1:strict_string_checks=1:detect_stack_use_afte
 export UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1"
 export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0"
 
-count() {   # count PART PASSED FAILED
-    printf '%-6s %s passed, %s failed\n' "$1:" "$2" "$3"
-    all_passed=$((all_passed + $2)) all_failed=$((all_failed + $3))
+totals() { [ "$3" = 0 ] && echo "$1 passed, $2 failed" || echo "$1 passed, $2 failed, $3 skipped"; }
+
+count() {   # count PART PASSED FAILED [SKIPPED]
+    printf '%-6s %s\n' "$1:" "$(totals "$2" "$3" "${4:-0}")"
+    all_passed=$((all_passed + $2)) all_failed=$((all_failed + $3)) all_skipped=$((all_skipped + ${4:-0}))
 }
 
 # The counts are those of the single tests, from cmocka's TAP output. A program that dies counts the tests that it did not report as failed.
@@ -28,18 +30,20 @@ unit() {
     # shellcheck disable=SC2086,SC2016
     printf '%s\n' $names | xargs -P "$jobs" -I{} sh -c \
         'CMOCKA_MESSAGE_OUTPUT=TAP "$1/tests/$3" </dev/null >"$2/$3.out" 2>"$2/$3.err"; echo $? >"$2/$3.rc"' - "$build" "$work" {} || true
-    passed=0 failed=0
+    passed=0 failed=0 skipped=0
     for name in $names; do
         rc=$(cat "$work/$name.rc")
         plan=$(cat "$work/$name.out" "$work/$name.err" | sed -n 's/^1\.\.\([0-9][0-9]*\).*/\1/p' | awk '{ n += $1 } END { print n + 0 }')
-        good=$(cat "$work/$name.out" "$work/$name.err" | grep -c '^ok ' || true)
-        bad=$((plan - good))
+        out=$(cat "$work/$name.out" "$work/$name.err" | grep '^ok ' || true)
+        skip=$(printf '%s\n' "$out" | grep -ci '# *skip' || true)
+        good=$(($(printf '%s\n' "$out" | grep -c '^ok ' || true) - skip))
+        bad=$((plan - good - skip))
         [ "$rc" = 0 ] || [ $bad -gt 0 ] || bad=1
         [ "$plan" -gt 0 ] || bad=1
-        passed=$((passed + good)) failed=$((failed + bad))
+        passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + skip))
         [ $bad = 0 ] || { echo "FAILED $name (exit code $rc)"; grep -hv -E '^(ok |1\.\.)' "$work/$name.out" "$work/$name.err" | head -n 200 | sed 's/^/  /'; }
     done
-    count unit $passed $failed
+    count unit $passed $failed $skipped
 }
 
 cases() {
@@ -59,12 +63,14 @@ e2e() {
     rc=0
     SYNTHVLM="$PWD/$build/synthvlm" bats --tap tests/e2e >"$work/e2e.out" 2>&1 </dev/null || rc=$?
     plan=$(sed -n 's/^1\.\.\([0-9]*\)$/\1/p' "$work/e2e.out")
-    passed=$(grep -c '^ok ' "$work/e2e.out" || true)
-    failed=$((${plan:-0} - passed))
+    skipped=$(grep -c '^ok .* # skip' "$work/e2e.out" || true)
+    passed=$(($(grep -c '^ok ' "$work/e2e.out" || true) - skipped))
+    failed=$((${plan:-0} - passed - skipped))
     [ $rc = 0 ] || [ $failed -gt 0 ] || failed=1
     [ "${plan:-0}" -gt 0 ] || failed=1
     [ $failed = 0 ] || grep -v -E '^(ok |1\.\.)' "$work/e2e.out"
-    count e2e "$passed" $failed
+    grep '^ok .* # skip' "$work/e2e.out" | sed 's/^ok [0-9]* /skipped: /' || true
+    count e2e "$passed" $failed "$skipped"
 }
 
 for part in "$@"; do
@@ -73,6 +79,6 @@ for part in "$@"; do
     *) echo "unknown part of the tests: $part" >&2; exit 2 ;;
     esac
 done
-[ -z "${RESULTS:-}" ] || echo "$all_passed $all_failed" >>"$RESULTS"
-echo "$all_passed passed, $all_failed failed"
+[ -z "${RESULTS:-}" ] || echo "$all_passed $all_failed $all_skipped" >>"$RESULTS"
+totals $all_passed $all_failed $all_skipped
 [ $all_failed = 0 ] && [ $all_passed -gt 0 ]
