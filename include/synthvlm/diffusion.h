@@ -115,7 +115,7 @@ size_t sv_condition_cut(const sv_condition *c);                  /* content toke
 typedef enum sv_paint_from {
     SV_FROM_NOISE,
     SV_FROM_IMAGE,               /* a picture, encoded, with noise according to strength (or none with denoising_start) */
-    SV_FROM_LATENTS              /* another painter's latents: the hand-over from a base model to its refiner */
+    SV_FROM_LATENTS              /* another painter's latents, likewise: with denoising_start the hand-over from a base model to its refiner */
 } sv_paint_from;
 
 typedef struct sv_paint_options {

@@ -36,7 +36,8 @@ static const char about[] =
     "\n"
     "With --jobs every line is an object with \"prompt\" and any of: negative_prompt, seed, steps, guidance, guidance_rescale, width, height,\n"
     "scheduler (a name or an object of config keys), image (the file's name inside the output directory; default NUMBER.png), init_image,\n"
-    "strength, refiner, denoising_end, denoising_start, aesthetic_score, negative_aesthetic_score, clip_skip, max_sequence_length. Each\n"
+    "strength, refiner, denoising_end, denoising_start, handover (\"synthvlm\": call the refiner as the SynthVLM program did, which leaves\n"
+    "noise), aesthetic_score, negative_aesthetic_score, clip_skip, max_sequence_length. Each\n"
     "line comes back on standard output, in order, with file, latents_sum (float64 sum of the final latents) and seconds. A negative_prompt\n"
     "that is absent means none; \"\" is encoded. A line that fails gets an \"error\", the others go on, and the exit code is 1.\n"
     "\n"
@@ -173,6 +174,9 @@ static sv_status read_request(const jobs *t, yyjson_mut_val *root, sv_request *r
     if (st == SV_OK && text) r->negative = text;
     if (st == SV_OK) st = sv_line_get_str(root, "init_image", false, &r->init_image, NULL, err);
     if (st == SV_OK) st = sv_line_get_str(root, "refiner", false, &r->refiner, NULL, err);
+    if (st == SV_OK) st = sv_line_get_str(root, "handover", false, &text, NULL, err);
+    if (st == SV_OK && text && strcmp(text, "diffusers") && strcmp(text, "synthvlm")) st = bad_key(err, "handover", "\"diffusers\" or \"synthvlm\"");
+    r->authors_call = st == SV_OK && text && strcmp(text, "synthvlm") == 0;
     if (st == SV_OK) st = get_seed(root, &r->seed, err);
     if (st == SV_OK) st = get_int(root, "steps", 1, 10000, &r->paint.steps, err);
     if (st == SV_OK) st = read_reals(root, r, err);

@@ -226,6 +226,10 @@ static sv_status draw(sv_studio *s, seat *t, const sv_request *r, sv_error *err)
     if (isnan(base.denoising_end)) base.denoising_end = after.denoising_start;
     if (isnan(after.denoising_start)) after.denoising_start = base.denoising_end;
     base.denoising_start = after.denoising_end = NAN;
+    if (r->authors_call) {       /* noise is added again and the end cut off once more: the picture keeps some of it */
+        after.denoising_start = NAN;
+        after.denoising_end = base.denoising_end;
+    }
     after.from = SV_FROM_LATENTS;
     st = paint(&t->base, s->model, r, &base, &source, &t->picture, err);
     if (st != SV_OK) return st;

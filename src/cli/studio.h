@@ -10,6 +10,7 @@ typedef struct sv_request {
     const char *prompt, *negative;   /* negative NULL: none */
     const char *init_image;          /* file to begin with; NULL: noise */
     const char *refiner;             /* directory of a model that goes on from denoising_end; NULL: none */
+    bool authors_call;               /* call the refiner as the SynthVLM program does: denoising_end again, no denoising_start */
     uint64_t seed;
     sv_text_options text;
     sv_paint_options paint;          /* scheduler: the caller's */

@@ -42,7 +42,7 @@ sv_status sv_painter_range(sv_painter *w, sv_error *err) {
         for (size_t i = 0; i < length; i++) n += t[i] < limit;
         if (calls_per_step(w) == 2 && n % 2 == 0) n++;      /* not in the middle of a step */
         w->begin = n < length ? length - n : 0;
-    } else if (o->from == SV_FROM_IMAGE) {
+    } else if (o->from != SV_FROM_NOISE) {
         double run = o->steps * (isnan(o->strength) ? w->p->family->strength : o->strength);
         /* Transformers round the number of steps left out down, unets that of the steps run. */
         double skipped = w->p->family->timestep_unit > 0 ? trunc(o->steps - fmin(run, o->steps)) : o->steps - fmin(trunc(run), o->steps);
@@ -108,7 +108,7 @@ void sv_unpack(const float *x, int64_t c, int64_t h, int64_t w, float *out) {
 
 sv_status sv_painter_start(sv_painter *w, const sv_paint_source *source, const uint64_t *seeds, size_t n, sv_error *err) {
     float sigma = sv_sampler_init_noise_sigma(w->sampler);
-    bool noisy = w->o.from == SV_FROM_IMAGE && !(w->o.denoising_start > 0 && w->o.denoising_start < 1);
+    bool noisy = w->o.from != SV_FROM_NOISE && !(w->o.denoising_start > 0 && w->o.denoising_start < 1);
     if (w->o.from != SV_FROM_NOISE && !(w->o.from == SV_FROM_IMAGE ? (const void *)source->image : (const void *)source->latents))
         return sv_fail(err, SV_E_INTERNAL, "painter", "nothing to begin with");
     if (w->o.from == SV_FROM_IMAGE) SV_TRY(encode_picture(w, source->image, err));
@@ -128,8 +128,8 @@ sv_status sv_painter_start(sv_painter *w, const sv_paint_source *source, const u
             memcpy(x, source->latents + as * w->values, w->values * sizeof(float));
         } else {
             draw_code(w, b, x);
-            if (noisy) sv_randn(&w->generators[b], w->predicted + b * w->values, w->values);
         }
+        if (noisy) sv_randn(&w->generators[b], w->predicted + b * w->values, w->values);
     }
     if (noisy) sv_sampler_add_noise(w->sampler, w->begin, w->latents, w->predicted, w->latents);
     return SV_OK;
