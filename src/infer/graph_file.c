@@ -99,40 +99,60 @@ static const char *type_name(uint64_t type) {
     return type < sizeof names / sizeof names[0] ? names[type] : "?";
 }
 
-/* Text of a ValueInfoProto into b: name:type[sizes]. */
-static bool value_text(bytes value, sv_buf *b) {
-    field f, t, s, d;
+/* The next field of a message that is a message or text itself, with that number. */
+static bool next_inside(bytes *b, uint32_t number, bytes *inside, bool *bad) {
+    field f;
+    while (next_field(b, &f, bad)) {
+        if (f.number != number || f.wire != 2) continue;
+        *inside = f.data;
+        return true;
+    }
+    return false;
+}
+
+/* TensorShapeProto: "batch_size, 4, ?". */
+static bool shape_text(bytes shape, sv_buf *b) {
+    bytes dim;
     bool bad = false, first = true;
-    while (next_field(&value, &f, &bad)) {
-        if (f.wire != 2) continue;
-        if (f.number == 1) sv_buf_add(b, f.data.at, (size_t)(f.data.end - f.data.at));
-        if (f.number != 2) continue;
-        bytes type = f.data;
-        while (next_field(&type, &t, &bad)) {
-            if (t.number != 1 || t.wire != 2) continue;
-            bytes tensor = t.data;
-            while (next_field(&tensor, &s, &bad)) {
-                if (s.number == 1 && s.wire == 0) sv_buf_printf(b, ":%s[", type_name(s.value));
-                if (s.number != 2 || s.wire != 2) continue;
-                bytes shape = s.data;
-                while (next_field(&shape, &d, &bad)) {
-                    if (d.number != 1 || d.wire != 2) continue;
-                    field size;
-                    bytes dim = d.data;
-                    if (!first) sv_buf_puts(b, ", ");
-                    first = false;
-                    if (!next_field(&dim, &size, &bad))
-                        sv_buf_putc(b, '?');
-                    else if (size.wire == 0)
-                        sv_buf_printf(b, "%llu", (unsigned long long)size.value);
-                    else
-                        sv_buf_add(b, size.data.at, (size_t)(size.data.end - size.data.at));
-                }
-            }
-        }
+    while (next_inside(&shape, 1, &dim, &bad)) {
+        field size;
+        if (!first) sv_buf_puts(b, ", ");
+        first = false;
+        if (!next_field(&dim, &size, &bad))
+            sv_buf_putc(b, '?');
+        else if (size.wire == 0)
+            sv_buf_printf(b, "%llu", (unsigned long long)size.value);
+        else
+            sv_buf_add(b, size.data.at, (size_t)(size.data.end - size.data.at));
+    }
+    return !bad;
+}
+
+/* TypeProto.Tensor: "float32[batch_size, 4]". */
+static bool tensor_type_text(bytes tensor, sv_buf *b) {
+    field f;
+    bool bad = false, ok = true;
+    while (ok && next_field(&tensor, &f, &bad)) {
+        if (f.number == 1 && f.wire == 0) sv_buf_printf(b, "%s[", type_name(f.value));
+        if (f.number == 2 && f.wire == 2) ok = shape_text(f.data, b);
     }
     sv_buf_putc(b, ']');
-    return !bad;
+    return ok && !bad;
+}
+
+/* ValueInfoProto: "name:type[sizes]". */
+static bool value_text(bytes value, sv_buf *b) {
+    field f;
+    bool bad = false, ok = true;
+    while (ok && next_field(&value, &f, &bad)) {
+        bytes type = f.data, tensor;
+        if (f.number == 1 && f.wire == 2) {
+            sv_buf_add(b, f.data.at, (size_t)(f.data.end - f.data.at));
+            sv_buf_putc(b, ':');
+        }
+        if (f.number == 2 && f.wire == 2 && next_inside(&type, 1, &tensor, &bad)) ok = tensor_type_text(tensor, b);
+    }
+    return ok && !bad;
 }
 
 static bool add_value(char ***list, size_t *count, bytes value) {
