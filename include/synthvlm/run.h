@@ -28,7 +28,7 @@ sv_status sv_stage_curate(const char *dir, const sv_recipe *r, const sv_stage_op
 
 /* Picks pairs by the recipe's `select` from what has been generated and scored last. SV_SHORT with err filled in: fewer than `count`; the picks
  * that there are stand. report may be NULL. */
-#define SV_MAX_MEANS 8
+#define SV_MAX_MEANS 16
 typedef struct sv_select_report {
     char by[16];
     int64_t candidates, eligible, captions, picked;   /* scored candidates; past finiteness and min; captions with one of these; pairs */

@@ -5,6 +5,14 @@
  */
 #include "ledger/internal.h"
 
+/* Terms of the weighted score other than clip and ssim, and the first of them that is below its limit: of the selection s and its candidate d. Their weights
+ * and limits stand in the selection's settings. */
+#define OTHER_SCORES                                                                                                                        \
+    "FROM selection_scores z JOIN scores q ON q.setup = z.setup AND q.generate = d.setup AND q.number = d.number AND q.k = d.k"             \
+    " WHERE z.selection = s.id AND z.name NOT IN ('clip', 'ssim')"
+#define OTHERS "+ coalesce((SELECT sum(json_extract(s.settings, '$.weights.' || z.name) * q.value) " OTHER_SCORES "), 0)"
+#define BELOW "(SELECT z.name " OTHER_SCORES " AND q.value < json_extract(s.settings, '$.min.' || z.name) ORDER BY z.name LIMIT 1)"
+
 static const char *const tables[] = {
     /* What a stage's result depends on, as canonical JSON; every row below names the setup that it was made under. */
     "CREATE TABLE setups(id INTEGER PRIMARY KEY, stage TEXT NOT NULL, name TEXT NOT NULL, hash TEXT NOT NULL, json TEXT NOT NULL,"
@@ -88,9 +96,13 @@ static const char *const views[] = {
     " LEFT JOIN scores x ON x.setup = now.clip AND x.generate = d.setup AND x.number = d.number AND x.k = d.k"
     " LEFT JOIN scores y ON y.setup = now.ssim AND y.generate = d.setup AND y.number = d.number AND y.k = d.k",
 
+    /* All current scores, one row for each. */
+    "CREATE VIEW measured AS SELECT printf('%09d-%d', x.number, x.k) AS candidate, x.number, x.k, c.name, x.value"
+    " FROM now CROSS JOIN current c ON c.stage = 'score' CROSS JOIN scores x ON x.setup = c.setup AND x.generate = now.generate",
+
     /* Every candidate that the current selection looked at, and what became of it. */
     "CREATE VIEW explained AS SELECT printf('%09d-%d', d.number, d.k) AS candidate, d.number, d.k, c.id AS caption, x.value AS clip, y.value AS ssim,"
-    " coalesce(s.weight_clip * x.value, 0) + coalesce(s.weight_ssim * y.value, 0) AS weighted, p.rank, CASE"
+    " coalesce(s.weight_clip * x.value, 0) + coalesce(s.weight_ssim * y.value, 0) " OTHERS " AS weighted, p.rank, CASE"
     " WHEN p.rank IS NOT NULL THEN 'picked'"
     " WHEN d.outcome = 'failed' THEN 'failed: ' || d.reason"
     " WHEN NOT EXISTS(SELECT 1 FROM samples m WHERE m.setup = s.sample AND m.number = d.number) THEN 'caption_not_in_sample'"
@@ -100,7 +112,8 @@ static const char *const views[] = {
     "  WHERE z.selection = s.id AND q.value IS NULL) THEN 'score_not_finite'"
     " WHEN x.value < s.min_clip THEN 'below_min_clip'"
     " WHEN y.value < s.min_ssim THEN 'below_min_ssim'"
-    " WHEN coalesce(s.weight_clip * x.value, 0) + coalesce(s.weight_ssim * y.value, 0) < s.min_weighted THEN 'below_min_weighted'"
+    " WHEN " BELOW " IS NOT NULL THEN 'below_min_' || " BELOW
+    " WHEN coalesce(s.weight_clip * x.value, 0) + coalesce(s.weight_ssim * y.value, 0) " OTHERS " < s.min_weighted THEN 'below_min_weighted'"
     " WHEN (SELECT count(*) FROM picks r WHERE r.selection = s.id AND r.number = d.number) >= s.per_caption THEN 'better_sibling'"
     " ELSE 'below_cutoff' END AS reason"
     " FROM now CROSS JOIN selections s ON s.id = now.selection CROSS JOIN candidates d ON d.setup = s.generate"

@@ -50,17 +50,35 @@ typedef struct sv_generate_settings {
 
 typedef struct sv_clip_settings { char *model, *flavour, *prefix; } sv_clip_settings;   /* model NULL: no CLIPScore; prefix NULL: the flavour's */
 typedef struct sv_ssim_settings { int64_t base, low; } sv_ssim_settings;
-typedef struct sv_weight_settings { double clip, ssim; int scale; } sv_weight_settings;      /* scale: raw|2.5 */
+
+/* The scores of one picture, in the order in which they are computed and written down; `weighted` is made of them (recipe_terms.c). */
+typedef enum sv_term {
+    SV_TERM_CLIP, SV_TERM_SSIM, SV_TERM_CLEAN, SV_TERM_COLOUR, SV_TERM_CONTRAST, SV_TERM_DETAIL, SV_TERM_EXPOSURE, SV_TERM_SHARPNESS, SV_TERMS
+} sv_term;
+#define SV_TERM_FIELDS clip, ssim, clean, colour, contrast, detail, exposure, sharpness
+extern const char *const sv_term_names[SV_TERMS];
+
+typedef struct sv_sharpness_settings { int64_t side; } sv_sharpness_settings;
+typedef struct sv_weight_settings {
+    union { struct { double SV_TERM_FIELDS; }; double of[SV_TERMS]; };
+    int scale;                /* raw|2.5 */
+} sv_weight_settings;
 typedef struct sv_score_settings {
     sv_clip_settings clip;
     sv_ssim_settings ssim;
+    sv_sharpness_settings sharpness;
     int64_t pillow;           /* 13 or 11 */
+    char *also;               /* JSON list of names of scores that are computed although nothing uses them; NULL: none */
     sv_weight_settings weights;
 } sv_score_settings;
 
-typedef struct sv_min_settings { double clip, ssim, weighted; } sv_min_settings;             /* NaN: none; clip on the raw cosine */
+typedef struct sv_min_settings {                     /* NaN: none; clip on the raw cosine */
+    union { struct { double SV_TERM_FIELDS; }; double of[SV_TERMS]; };
+    double weighted;
+} sv_min_settings;
+enum { SV_BY_WEIGHTED, SV_BY_CLIP, SV_BY_SSIM, SV_BY_RANDOM, SV_BY_OTHERS };                 /* then the terms after ssim, in their order */
 typedef struct sv_select_settings {
-    int by;                   /* weighted|clip|ssim|random */
+    int by;                   /* SV_BY_… */
     int64_t per_caption;
     double keep;              /* fraction, "10%" or 0.1; NaN: none (then count, or everything eligible) */
     int64_t count;            /* INT64_MIN: none */
@@ -83,6 +101,13 @@ struct sv_recipe {
     sv_export_settings *exports;
     size_t export_count;
 };
+
+/* Whether the recipe has any use for a score: its weight, a limit, the ranking, or score.also. */
+bool sv_recipe_uses(const sv_recipe *r, sv_term term);
+/* The score that `by` ranks by; SV_TERMS for weighted and random. */
+sv_term sv_by_term(int by);
+/* "weighted", "clip" … */
+const char *sv_by_name(int by);
 
 /* ---- the shape of a recipe: a tree of sections, each an option table plus nested sections. The reader, the checker, the written copy,
  * `synthvlm help recipe` and the docs all walk this tree. ---- */

@@ -116,6 +116,21 @@ static sv_status check_generate(const sv_recipe *r, sv_error *err) {
     return check_scheduler(g->scheduler, err);
 }
 
+static sv_status check_also(const char *json, sv_error *err) {
+    yyjson_doc *doc = json ? yyjson_read(json, strlen(json), 0) : NULL;
+    yyjson_val *list = yyjson_doc_get_root(doc), *v;
+    sv_status st = SV_OK;
+    if (json && !yyjson_is_arr(list)) st = sv_fail(err, SV_E_RECIPE, "score.also", "must be a list of names, such as [sharpness, contrast]");
+    size_t i, n;
+    yyjson_arr_foreach(list, i, n, v) {
+        bool known = false;
+        for (int t = 0; t < SV_TERMS; t++) known |= yyjson_equals_str(v, sv_term_names[t]);
+        if (!known && st == SV_OK) st = no_such("score.also", "score", yyjson_is_str(v) ? yyjson_get_str(v) : "", sv_term_names, SV_TERMS, err);
+    }
+    yyjson_doc_free(doc);
+    return st;
+}
+
 static sv_status check_score(const sv_recipe *r, sv_error *err) {
     const sv_score_settings *s = &r->score;
     if (!sv_clip_flavour_find(s->clip.flavour)) {
@@ -127,12 +142,12 @@ static sv_status check_score(const sv_recipe *r, sv_error *err) {
     if (s->ssim.low > s->ssim.base) {
         return sv_fail(err, SV_E_RECIPE, "score.ssim.low", "must not be above base, which is %lld", (long long)s->ssim.base);
     }
+    SV_TRY(check_also(s->also, err));
     if (s->pillow == 12) return sv_fail(err, SV_E_RECIPE, "score.pillow", "must be 13 or 11");
     return SV_OK;
 }
 
 static sv_status check_select(const sv_recipe *r, sv_error *err) {
-    enum { BY_WEIGHTED, BY_CLIP };
     const sv_select_settings *s = &r->select;
     bool has_clip = r->score.clip.model != NULL, weighs_clip = r->score.weights.clip != 0;
     if (!isnan(s->keep) && s->count != INT64_MIN) {
@@ -142,9 +157,9 @@ static sv_status check_select(const sv_recipe *r, sv_error *err) {
     if (s->keep == 0) return sv_fail(err, SV_E_RECIPE, "select.keep", "must be above 0");
     if (has_clip) return SV_OK;
     const char *hint = "set score.clip.model to a CLIP directory, or do without CLIPScore: score: {weights: {clip: 0}}";
-    if (s->by == BY_CLIP) return sv_hint(err, sv_fail(err, SV_E_RECIPE, "score.clip.model", "is missing, but select.by is clip"), "%s", hint);
+    if (s->by == SV_BY_CLIP) return sv_hint(err, sv_fail(err, SV_E_RECIPE, "score.clip.model", "is missing, but select.by is clip"), "%s", hint);
     if (!isnan(s->min.clip)) return sv_hint(err, sv_fail(err, SV_E_RECIPE, "score.clip.model", "is missing, but select.min.clip is set"), "%s", hint);
-    bool weighted = s->by == BY_WEIGHTED || !isnan(s->min.weighted);
+    bool weighted = s->by == SV_BY_WEIGHTED || !isnan(s->min.weighted);
     if (weighted && weighs_clip)
         return sv_hint(err, sv_fail(err, SV_E_RECIPE, "score.clip.model", "is missing, but the weighted score needs it"), "%s", hint);
     return SV_OK;

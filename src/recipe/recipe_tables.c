@@ -92,20 +92,33 @@ static const sv_option ssim_options[] = {
     {"base", SV_OPT_INT, SSIM(base), "768", .min = 7, .max = 8192, .help = "side in pixels at which images are compared"},
     {"low", SV_OPT_INT, SSIM(low), "336", .min = 1, .max = 8192, .help = "side to which one of the two is reduced before"},
     {0}};
+#define SHARPNESS(f) AT(sv_sharpness_settings, f)
+static const sv_option sharpness_options[] = {
+    {"side", SV_OPT_INT, SHARPNESS(side), "256", .min = 3, .max = 8192, .help = "side in pixels at which sharpness is measured"},
+    {0}};
 #define WEIGHT(f) AT(sv_weight_settings, f)
 static const sv_option weight_options[] = {
     {"clip", SV_OPT_REAL, WEIGHT(clip), "1.0", .min = 0, .max = 1e6, .help = "weight of CLIPScore"},
     {"ssim", SV_OPT_REAL, WEIGHT(ssim), "0.5", .min = 0, .max = 1e6, .help = "weight of SSIMScore"},
+    {"clean", SV_OPT_REAL, WEIGHT(clean), "0", .min = 0, .max = 1e6, .help = "weight of freedom from JPEG blocks"},
+    {"colour", SV_OPT_REAL, WEIGHT(colour), "0", .min = 0, .max = 1e6, .help = "weight of variety of colours"},
+    {"contrast", SV_OPT_REAL, WEIGHT(contrast), "0", .min = 0, .max = 1e6, .help = "weight of range of brightness"},
+    {"detail", SV_OPT_REAL, WEIGHT(detail), "0", .min = 0, .max = 1e6, .help = "weight of share that is not flat"},
+    {"exposure", SV_OPT_REAL, WEIGHT(exposure), "0", .min = 0, .max = 1e6, .help = "weight of exposure"},
+    {"sharpness", SV_OPT_REAL, WEIGHT(sharpness), "0", .min = 0, .max = 1e6, .help = "weight of sharpness"},
     {"scale", SV_OPT_CHOICE, WEIGHT(scale), "raw", .choices = "raw|2.5", .help = "the CLIP term is the cosine, or 2.5 times it"},
     {0}};
 #define SCORE(f) AT(sv_score_settings, f)
 static const sv_option score_options[] = {
     {"pillow", SV_OPT_INT, SCORE(pillow), "13", .min = 11, .max = 13, .help = "resize as Pillow 13 or, with 11, as Pillow 11 and older"},
+    {"also", SV_OPT_JSON, SCORE(also), "null", .nullable = true,
+     .help = "scores to compute although nothing uses them, as in [sharpness, contrast]: docs/SCORES.md"},
     LATER("held_out"), LATER("gates"), LATER("judge_image"), LATER("itm"),
     {0}};
 static const sv_section score_sections[] = {
     {"clip", SV_SECTION_MAP, clip_options, SCORE(clip), .help = "how well image and caption agree"},
     {"ssim", SV_SECTION_MAP, ssim_options, SCORE(ssim), .help = "how much of an image survives reduction"},
+    {"sharpness", SV_SECTION_MAP, sharpness_options, SCORE(sharpness), .help = "how sharp an image is"},
     {"weights", SV_SECTION_MAP, weight_options, SCORE(weights), .help = "the weighted score"},
     {0}};
 
@@ -113,11 +126,18 @@ static const sv_section score_sections[] = {
 static const sv_option min_options[] = {
     {"clip", SV_OPT_REAL, MIN(clip), "null", .nullable = true, .min = -1, .max = 1, .help = "least raw cosine"},
     {"ssim", SV_OPT_REAL, MIN(ssim), "null", .nullable = true, .min = -1, .max = 1, .help = "least SSIMScore"},
+    {"clean", SV_OPT_REAL, MIN(clean), "null", .nullable = true, .min = 0, .max = 1, .help = "least freedom from JPEG blocks"},
+    {"colour", SV_OPT_REAL, MIN(colour), "null", .nullable = true, .min = 0, .max = 1, .help = "least variety of colours"},
+    {"contrast", SV_OPT_REAL, MIN(contrast), "null", .nullable = true, .min = 0, .max = 1, .help = "least range of brightness"},
+    {"detail", SV_OPT_REAL, MIN(detail), "null", .nullable = true, .min = 0, .max = 1, .help = "least share that is not flat"},
+    {"exposure", SV_OPT_REAL, MIN(exposure), "null", .nullable = true, .min = 0, .max = 1, .help = "least exposure"},
+    {"sharpness", SV_OPT_REAL, MIN(sharpness), "null", .nullable = true, .min = 0, .max = 1, .help = "least sharpness"},
     {"weighted", SV_OPT_REAL, MIN(weighted), "null", .nullable = true, .help = "least weighted score"},
     {0}};
 #define SELECT(f) AT(sv_select_settings, f)
 static const sv_option select_options[] = {
-    {"by", SV_OPT_CHOICE, SELECT(by), "weighted", .choices = "weighted|clip|ssim|random", .help = "the score that ranks"},
+    {"by", SV_OPT_CHOICE, SELECT(by), "weighted", .choices = "weighted|clip|ssim|random|clean|colour|contrast|detail|exposure|sharpness",
+     .help = "the score that ranks"},
     {"per_caption", SV_OPT_INT, SELECT(per_caption), "1", .min = 1, .max = 1000, .help = "best so many candidates of each caption"},
     {"keep", SV_OPT_REAL, SELECT(keep), "null", .nullable = true, .min = 0, .max = 1, .help = "top share of the captions, as 10% or 0.1"},
     {"count", SV_OPT_INT, SELECT(count), "null", .nullable = true, .min = 1, .max = ANY_POSITIVE, .help = "exactly so many pairs, instead of keep"},

@@ -9,7 +9,7 @@
 #include "recipe/recipe.h"
 #include "synthvlm/image.h"
 
-enum { SV_MOST_SCORERS = 4, SV_MOST_ROWS = 64 };
+enum { SV_MOST_SCORERS = 8, SV_MOST_ROWS = 64 };
 
 typedef struct sv_scorers sv_scorers;             /* read-only once open; shared by threads */
 
@@ -18,7 +18,7 @@ sv_status sv_scorers_open(sv_scorers **out, const sv_recipe *r, int rows, sv_err
 void sv_scorers_close(sv_scorers **s);
 
 size_t sv_scorers_count(const sv_scorers *s);
-const char *sv_scorers_name(const sv_scorers *s, size_t i);            /* "clip", "ssim": the names of the score rows */
+const char *sv_scorers_name(const sv_scorers *s, size_t i);            /* "clip", "ssim" …: the names of the score rows */
 /* JSON of everything that can change the values of scorer i (malloc; the caller frees). */
 sv_status sv_scorers_setup(const sv_scorers *s, size_t i, char **json, sv_error *err);
 

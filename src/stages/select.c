@@ -11,18 +11,17 @@
 
 #include "stages/rundir.h"
 
-enum { BY_WEIGHTED, BY_CLIP, BY_SSIM, BY_RANDOM };   /* the order of the recipe's choices */
-static const char *const by_names[] = {"weighted", "clip", "ssim", "random"};
+/* A candidate's scores, and behind them the weighted one. */
+enum { WEIGHTED = SV_TERMS, TERMS };
 
-enum { CLIP, SSIM, WEIGHTED, TERMS };
-static const char *const term_names[TERMS] = {"clip", "ssim", "weighted"};
+static const char *term_name(int term) { return term == WEIGHTED ? "weighted" : sv_term_names[term]; }
 
 typedef struct contest {
     sv_rundir *run;
     const sv_select_settings *settings;
-    double weight[2];            /* of clip (with its scale) and ssim; 0 where there is no such scorer */
-    int at[2];                   /* where the values of clip and ssim stand; -1: no such scorer */
-    int64_t setups[2];
+    double weight[SV_TERMS];     /* of clip with its scale; 0 where there is no such scorer */
+    int at[SV_TERMS];            /* where a score's values stand; -1: no such scorer */
+    int64_t setups[SV_TERMS];
     size_t scorers;
     sv_selection s;
     sv_rivals rivals;
@@ -47,28 +46,36 @@ static sv_status find_scorers(contest *c, sv_error *err) {
         return sv_hint(err, SV_E_INPUT, "synthvlm generate %s", c->run->dir);
     }
     c->s.generate = generate.id;
-    for (int term = CLIP; term <= SSIM; term++) {
+    for (int term = 0; term < SV_TERMS; term++) {
         sv_setup setup;
-        SV_TRY(sv_ledger_current(l, SV_STAGE_SCORE, term_names[term], &setup, err));
+        SV_TRY(sv_ledger_current(l, SV_STAGE_SCORE, sv_term_names[term], &setup, err));
         c->at[term] = setup.id ? (int)c->scorers : -1;
+        c->weight[term] = setup.id ? w->of[term] : 0;
+        if (term == SV_TERM_CLIP && w->scale) c->weight[term] *= 2.5;
         if (setup.id) c->setups[c->scorers++] = setup.id;
     }
-    c->weight[CLIP] = c->at[CLIP] < 0 ? 0 : w->clip * (w->scale ? 2.5 : 1.0);
-    c->weight[SSIM] = c->at[SSIM] < 0 ? 0 : w->ssim;
-    c->s.weight_clip = c->weight[CLIP];
-    c->s.weight_ssim = c->weight[SSIM];
+    c->s.weight_clip = c->weight[SV_TERM_CLIP];
+    c->s.weight_ssim = c->weight[SV_TERM_SSIM];
     return SV_OK;
 }
 
 /* A score that ranks or limits must be there. */
 static sv_status check_scorers(const contest *c, sv_error *err) {
     const sv_select_settings *s = c->settings;
-    const char *missing = NULL, *key = NULL;
-    if (!c->scorers && s->by != BY_RANDOM) missing = "score", key = "by";
-    if (c->at[CLIP] < 0 && (s->by == BY_CLIP || !isnan(s->min.clip))) missing = "CLIPScore", key = s->by == BY_CLIP ? "by" : "min.clip";
-    if (c->at[SSIM] < 0 && (s->by == BY_SSIM || !isnan(s->min.ssim))) missing = "SSIMScore", key = s->by == BY_SSIM ? "by" : "min.ssim";
+    const char *missing = NULL;
+    char key[64] = "select.by";
+    bool weighs = s->by == SV_BY_WEIGHTED || !isnan(s->min.weighted);
+    if (!c->scorers && s->by != SV_BY_RANDOM) missing = "score";
+    for (int t = 0; t < SV_TERMS && !missing; t++) {
+        bool ranks = sv_by_term(s->by) == (sv_term)t, limits = !isnan(s->min.of[t]);
+        /* A weight of clip or ssim says nothing where there is no such score: these two have one by default. */
+        bool counts = weighs && t > SV_TERM_SSIM && c->run->recipe->score.weights.of[t] != 0;
+        if (c->at[t] >= 0 || (!ranks && !limits && !counts)) continue;
+        missing = t == SV_TERM_CLIP ? "CLIPScore" : t == SV_TERM_SSIM ? "SSIMScore" : sv_term_names[t];
+        if (!ranks) snprintf(key, sizeof key, "%s.%s", limits ? "select.min" : "score.weights", sv_term_names[t]);
+    }
     if (!missing) return SV_OK;
-    sv_fail(err, SV_E_INPUT, c->run->dir, "select.%s needs a %s, and the images have none", key, missing);
+    sv_fail(err, SV_E_INPUT, c->run->dir, "%s needs %s, and the images have none", key, missing);
     return sv_hint(err, SV_E_INPUT, "synthvlm score %s", c->run->dir);
 }
 
@@ -86,17 +93,19 @@ static sv_status settings_json(contest *c, char **out, sv_error *err) {
     const sv_select_settings *s = c->settings;
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *o = yyjson_mut_obj(doc), *min = yyjson_mut_obj(doc), *weights = yyjson_mut_obj(doc), *setups = yyjson_mut_obj(doc);
-    bool ok = yyjson_mut_obj_add_str(doc, o, "by", by_names[s->by]) && yyjson_mut_obj_add_sint(doc, o, "per_caption", s->per_caption) &&
+    bool ok = yyjson_mut_obj_add_str(doc, o, "by", sv_by_name(s->by)) && yyjson_mut_obj_add_sint(doc, o, "per_caption", s->per_caption) &&
               add_real(doc, o, "keep", s->keep) &&
               (s->count == INT64_MIN ? yyjson_mut_obj_add_null(doc, o, "count") : yyjson_mut_obj_add_sint(doc, o, "count", s->count)) &&
-              add_real(doc, min, "clip", s->min.clip) && add_real(doc, min, "ssim", s->min.ssim) && add_real(doc, min, "weighted", s->min.weighted) &&
-              yyjson_mut_obj_add_val(doc, o, "min", min) && add_real(doc, weights, "clip", c->weight[CLIP]) &&
-              add_real(doc, weights, "ssim", c->weight[SSIM]) && yyjson_mut_obj_add_val(doc, o, "weights", weights) &&
+              add_real(doc, min, "weighted", s->min.weighted) && yyjson_mut_obj_add_val(doc, o, "min", min) &&
+              yyjson_mut_obj_add_val(doc, o, "weights", weights) &&
               add_hash(c, doc, setups, "curate", c->s.scope.curate) && add_hash(c, doc, setups, "sample", c->s.scope.sample) &&
               add_hash(c, doc, setups, "generate", c->s.generate) && yyjson_mut_obj_add_val(doc, o, "setups", setups);
-    for (int term = CLIP; ok && term <= SSIM; term++)
-        if (c->at[term] >= 0) ok = add_hash(c, doc, setups, term_names[term], c->setups[c->at[term]]);
-    if (ok && s->by == BY_RANDOM) ok = yyjson_mut_obj_add_sint(doc, o, "seed", c->run->recipe->seed);
+    for (int term = 0; ok && term < SV_TERMS; term++) {
+        if (c->at[term] >= 0 || term <= SV_TERM_SSIM)
+            ok = add_real(doc, min, sv_term_names[term], s->min.of[term]) && add_real(doc, weights, sv_term_names[term], c->weight[term]);
+        if (ok && c->at[term] >= 0) ok = add_hash(c, doc, setups, sv_term_names[term], c->setups[c->at[term]]);
+    }
+    if (ok && s->by == SV_BY_RANDOM) ok = yyjson_mut_obj_add_sint(doc, o, "seed", c->run->recipe->seed);
     yyjson_mut_doc_set_root(doc, o);
     yyjson_doc *fixed = ok ? yyjson_mut_doc_imut_copy(doc, NULL) : NULL;
     *out = fixed ? sv_json_canonical(yyjson_doc_get_root(fixed)) : NULL;
@@ -127,13 +136,22 @@ static void add_to_group(contest *c, sv_rival one) {
 static bool passes(const contest *c, const double terms[TERMS]) {
     const sv_min_settings *m = &c->settings->min;
     /* A limit that is not set is NaN, and nothing is less than NaN. */
-    return !(terms[CLIP] < m->clip) && !(terms[SSIM] < m->ssim) && !(terms[WEIGHTED] < m->weighted);
+    bool pass = !(terms[WEIGHTED] < m->weighted);
+    for (int t = 0; t < SV_TERMS; t++) pass = pass && !(terms[t] < m->of[t]);
+    return pass;
 }
 
 static void terms_of(const contest *c, const double *values, double terms[TERMS]) {
-    terms[CLIP] = c->at[CLIP] < 0 ? NAN : values[c->at[CLIP]];
-    terms[SSIM] = c->at[SSIM] < 0 ? NAN : values[c->at[SSIM]];
-    terms[WEIGHTED] = (c->at[CLIP] < 0 ? 0 : c->weight[CLIP] * terms[CLIP]) + (c->at[SSIM] < 0 ? 0 : c->weight[SSIM] * terms[SSIM]);
+    double part[2] = {0}, others = 0;   /* added in the order in which the view `explained` does it */
+    for (int t = 0; t < SV_TERMS; t++) {
+        terms[t] = c->at[t] < 0 ? NAN : values[c->at[t]];
+        if (c->at[t] < 0) continue;
+        if (t <= SV_TERM_SSIM)
+            part[t] = c->weight[t] * terms[t];
+        else if (c->weight[t] > 0)
+            others += c->weight[t] * terms[t];
+    }
+    terms[WEIGHTED] = part[SV_TERM_CLIP] + part[SV_TERM_SSIM] + others;
 }
 
 static sv_status meet(void *user, int64_t number, int k, const double *values, sv_error *err) {
@@ -149,12 +167,11 @@ static sv_status meet(void *user, int64_t number, int k, const double *values, s
         SV_TRY(end_group(c, err));
         c->group_number = number;
         c->s.captions++;
-        if (c->settings->by == BY_RANDOM) SV_TRY(sv_ledger_caption_id(c->run->ledger, number, &c->id, &c->id_capacity, err));
+        if (c->settings->by == SV_BY_RANDOM) SV_TRY(sv_ledger_caption_id(c->run->ledger, number, &c->id, &c->id_capacity, err));
     }
     c->s.eligible++;
     for (int i = 0; i < TERMS; i++) c->before[i] += terms[i];
-    uint64_t key = c->settings->by == BY_RANDOM ? ~sv_lot(c->run->recipe->seed, c->id, k)
-                                                : sv_key_of_score(terms[c->settings->by == BY_CLIP ? CLIP : c->settings->by == BY_SSIM ? SSIM : WEIGHTED]);
+    uint64_t key = c->settings->by == SV_BY_RANDOM ? ~sv_lot(c->run->recipe->seed, c->id, k) : sv_key_of_score(terms[sv_by_term(c->settings->by)]);
     add_to_group(c, (sv_rival){key, sv_rival_who(number, k)});
     return SV_OK;
 }
@@ -165,7 +182,7 @@ static sv_status pick_at(void *user, size_t rank, sv_pick_row *out, sv_error *er
     const contest *c = user;
     const sv_rival *r = &c->rivals.items[rank];
     /* The lot as a number in 0..1, the largest first, as scores are. */
-    double score = c->settings->by == BY_RANDOM ? (double)(r->key >> 11) * 0x1p-53 : sv_score_of_key(r->key);
+    double score = c->settings->by == SV_BY_RANDOM ? (double)(r->key >> 11) * 0x1p-53 : sv_score_of_key(r->key);
     *out = (sv_pick_row){sv_rival_number(r), sv_rival_k(r), score};
     return SV_OK;
 }
@@ -185,7 +202,7 @@ static sv_status mean_of_picks(contest *c, sv_error *err) {
     sv_status st = SV_OK;
     for (size_t i = 0; st == SV_OK && i < n; i++) {
         sv_rival r = {0, who[i]};
-        double values[2], terms[TERMS];
+        double values[SV_TERMS], terms[TERMS];
         st = sv_ledger_scores_of(c->run->ledger, c->s.generate, c->setups, c->scorers, sv_rival_number(&r), sv_rival_k(&r), values, err);
         if (st != SV_OK) break;
         terms_of(c, values, terms);
@@ -234,9 +251,9 @@ static sv_status store(contest *c, sv_select_report *report, sv_error *err) {
     sv_mean means[TERMS];
     size_t n = 0;
     for (int t = 0; t < TERMS; t++) {
-        if ((t < WEIGHTED && c->at[t] < 0) || !c->scorers) continue;
+        if ((t < WEIGHTED && c->at[t] < 0) || !c->scorers) continue;   /* SV_MAX_MEANS has room for all */
         sv_mean m = {.before = c->before[t], .after = c->after[t]};
-        snprintf(m.name, sizeof m.name, "%s", term_names[t]);
+        snprintf(m.name, sizeof m.name, "%s", term_name(t));
         snprintf(report->means[n].name, sizeof report->means[n].name, "%s", m.name);
         report->means[n].before = m.before;
         report->means[n].after = m.after;
@@ -261,7 +278,8 @@ static sv_status store(contest *c, sv_select_report *report, sv_error *err) {
 /* What `count` could not have, and what would help, the most likely cause first. */
 static sv_status fell_short(const contest *c, int64_t unscored, sv_error *err) {
     const sv_select_settings *s = c->settings;
-    bool has_min = !isnan(s->min.clip) || !isnan(s->min.ssim) || !isnan(s->min.weighted);
+    bool has_min = !isnan(s->min.weighted);
+    for (int t = 0; t < SV_TERMS; t++) has_min |= !isnan(s->min.of[t]);
     sv_fail(err, SV_SHORT, "select.count", "%lld pairs were asked for, %lld could be picked: %lld of %lld scored candidates are eligible, of %lld "
         "captions, and at most %lld"
             " of each caption count", (long long)s->count, (long long)c->s.picked, (long long)c->s.eligible, (long long)c->s.candidates, (long long)c->s.captions,
@@ -321,7 +339,7 @@ sv_status sv_select(sv_rundir *run, sv_select_report *report, sv_error *err) {
     *report = (sv_select_report){.cutoff = NAN};
     const sv_select_settings *s = &run->recipe->select;
     contest c = {.run = run, .settings = s};
-    c.s = (sv_selection){.by = by_names[s->by], .min_clip = s->min.clip, .min_ssim = s->min.ssim, .min_weighted = s->min.weighted,
+    c.s = (sv_selection){.by = sv_by_name(s->by), .min_clip = s->min.clip, .min_ssim = s->min.ssim, .min_weighted = s->min.weighted,
                          .per_caption = (int)s->per_caption, .cutoff = NAN};
     c.group = calloc((size_t)s->per_caption, sizeof *c.group);
     sv_status st = c.group ? hold(&c, report, err) : sv_fail_memory(err, "select", 0);

@@ -7,7 +7,7 @@
 #include "stages/rundir.h"
 #include "synthvlm/stages.h"
 
-enum { MOST_REASONS = 6, MOST_MEANS = 8, MOST_EXPORTS = 16 };
+enum { MOST_REASONS = 6, MOST_MEANS = 16, MOST_EXPORTS = 16 };
 
 typedef struct reason { char name[64]; int64_t count; } reason;
 typedef struct reasons {

@@ -154,6 +154,33 @@ same_as() {   # same_as A B: two run directories with the same fingerprint
     [ "$(sqlite3 run/ledger.sqlite 'SELECT count(*) FROM selections')" -eq 2 ]
 }
 
+@test "a score that is added later is computed from the pictures that there are" {
+    recipe r.yaml
+    synthvlm run r.yaml -o run >/dev/null
+    fails_with 2 synthvlm select run --set select.by=sharpness
+    says 'select.by needs sharpness'
+    says 'synthvlm score'
+    find run/images -type f -printf '%p %T@\n' | sort >times.txt
+    sqlite3 run/ledger.sqlite "SELECT hash FROM setups WHERE name IN ('clip', 'ssim') ORDER BY 1" >setups.txt
+    sed -i 's/^select: .*/select: {by: weighted, keep: 50%, min: {contrast: 0.2}}/; s/^score:/&\n  weights: {sharpness: 0.25}\n  also: [colour]/' r.yaml
+    synthvlm run r.yaml -o run >/dev/null
+    find run/images -type f -printf '%p %T@\n' | sort | diff times.txt -
+    sqlite3 run/ledger.sqlite "SELECT hash FROM setups WHERE name IN ('clip', 'ssim') ORDER BY 1" | diff setups.txt -
+    [ "$(sqlite3 run/ledger.sqlite "SELECT group_concat(name || ' ' || n) FROM (SELECT name, count(value) AS n FROM measured GROUP BY name)")" = \
+      'clip 40,colour 40,contrast 40,sharpness 40,ssim 40' ]
+    # the view tells the same as what was picked
+    [ "$(sqlite3 run/ledger.sqlite "SELECT count(*) FROM explained e JOIN picked p USING(candidate) WHERE e.reason = 'picked' AND e.weighted = p.score")" -eq \
+      "$(sqlite3 run/ledger.sqlite 'SELECT count(*) FROM picked')" ]
+    [ "$(sqlite3 run/ledger.sqlite "SELECT count(*) FROM explained JOIN measured USING(candidate) WHERE name = 'contrast' AND (value < 0.2) <> (reason = 'below_min_contrast')")" -eq 0 ]
+    synthvlm select r.yaml -o run --set select.by=sharpness >/dev/null
+    [ "$(sqlite3 run/ledger.sqlite "SELECT count(*) FROM picked JOIN measured USING(candidate) WHERE name = 'sharpness' AND value = score")" -eq \
+      "$(sqlite3 run/ledger.sqlite 'SELECT count(*) FROM picked')" ]
+    synthvlm run r.yaml -o fresh >/dev/null
+    synthvlm select r.yaml -o fresh --set select.by=sharpness >/dev/null
+    sqlite3 run/ledger.sqlite 'SELECT candidate, score FROM picked' >a.txt
+    sqlite3 fresh/ledger.sqlite 'SELECT candidate, score FROM picked' | diff a.txt -
+}
+
 @test "fewer pairs than asked: exit code 1, with the reason, and the pairs that there are" {
     recipe r.yaml
     fails_with 1 synthvlm run r.yaml -o run --set 'select={count: 500}'
