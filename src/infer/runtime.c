@@ -123,6 +123,18 @@ static sv_status ensure_library(sv_error *err) {
     return SV_OK;
 }
 
+/* One pool of memory for all sessions, which grows by what is asked for. (By default each session has its own, and each doubles: a quarter more
+ * at the peak of a large picture.) It is a saving and not a need, so a library that refuses it is used as it is. */
+static void share_memory(const OrtApi *api, OrtEnv *env, const OrtMemoryInfo *cpu) {
+    static const char *const keys[] = {"arena_extend_strategy"};
+    static const size_t same_as_requested[] = {1};
+    OrtArenaCfg *config = NULL;
+    OrtStatus *s = api->CreateArenaCfgV2(keys, same_as_requested, 1, &config);
+    if (!s) s = api->CreateAndRegisterAllocator(env, cpu, config);
+    if (config) api->ReleaseArenaCfg(config);
+    if (s) api->ReleaseStatus(s);
+}
+
 static sv_status make_env(sv_error *err) {
     const OrtApi *api = g.rt.api;
     OrtEnv *env = NULL;
@@ -138,6 +150,7 @@ static sv_status make_env(sv_error *err) {
         api->ReleaseEnv(env);
         return sv_runtime_check(&g.rt, s, SV_E_LIBRARY, "ONNX Runtime", err);
     }
+    share_memory(api, env, cpu);
     g.rt.env = env;
     g.rt.cpu = cpu;
     return SV_OK;

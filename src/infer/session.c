@@ -104,6 +104,7 @@ static sv_status create(sv_session *s, const sv_session_options *o, sv_error *er
     /* Threads of a pool that spin while they wait would take the cores from the other workers. */
     if (!e) e = api->AddSessionConfigEntry(so, "session.intra_op.allow_spinning", "0");
     if (!e) e = api->AddSessionConfigEntry(so, "session.inter_op.allow_spinning", "0");
+    if (!e) e = api->AddSessionConfigEntry(so, "session.use_env_allocators", "1");      /* see share_memory */
     sv_status st = sv_runtime_check(s->rt, e, SV_E_LIBRARY, "ONNX Runtime", err);
     if (st == SV_OK) st = sv_provider_append(s->rt, so, o ? o->provider : NULL, err);
     if (st == SV_OK) st = sv_runtime_check(s->rt, api->CreateSession(s->rt->env, s->path, so, &s->ort), SV_E_MODEL, s->path, err);
