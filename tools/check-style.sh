@@ -29,11 +29,11 @@ for f in $(echo "$sources" | grep -vE '_(data|tables)\.[ch]$'); do      # tables
     [ "$lines" -le 800 ] || echo "$f ($lines lines)" | fault 'over 800 lines: split it'
 done
 
-# ---- layers: base < text, image, infer < diffusion < score < recipe < ledger < stages < cli ----
+# ---- layers: base < text, image, infer, remote < diffusion < score < recipe < ledger < stages < cli ----
 # shellcheck disable=SC2086
 grep -nE '^#include "[a-z]+/' $sources | awk -F: '
-    BEGIN { n = split("base text image infer diffusion score recipe ledger stages", name, " ")
-            split("0 1 1 1 2 3 4 5 6", rank, " ")
+    BEGIN { n = split("base text image infer remote diffusion score recipe ledger stages", name, " ")
+            split("0 1 1 1 1 2 3 4 5 6", rank, " ")
             for (i = 1; i <= n; i++) level[name[i]] = rank[i] }
     {
         split($1, path, "/"); layer = path[2]; target = $3; sub(/^#include "/, "", target); sub(/".*/, "", target); split(target, to, "/")

@@ -64,6 +64,13 @@ static void print_verdict(yyjson_val *root) {
         printf("verdict    kept%s\n", yyjson_get_bool(yyjson_obj_get(v, "sampled")) ? ", in the sample" : ", not in the sample");
     else
         print_rejection(v);
+    yyjson_val *judge = yyjson_obj_get(v, "judge");
+    if (judge) {
+        bool failed = yyjson_obj_get(judge, "detail") != NULL;
+        printf("judge      %s: %s", text(judge, "outcome"), text(judge, failed ? "detail" : "answer"));
+        if (yyjson_is_num(yyjson_obj_get(judge, "p_yes"))) printf(" (P(yes) %.4f)", yyjson_get_num(yyjson_obj_get(judge, "p_yes")));
+        putchar('\n');
+    }
     if (yyjson_is_str(yyjson_obj_get(v, "text"))) printf("drawn as   %s\n", text(v, "text"));
     size_t i, n;
     yyjson_obj_foreach(yyjson_obj_get(v, "stats"), i, n, key, value) {

@@ -8,7 +8,7 @@
 #include "ledger/ledger.h"
 
 #define SV_LEDGER_APPLICATION 0x53564C31   /* "SVL1" in the file's header: tells a ledger from any other SQLite file */
-#define SV_LEDGER_VERSION 1
+#define SV_LEDGER_VERSION 2
 
 #define SV_STATEMENTS 256                  /* slots, a power of two well above the number of statements in this directory */
 
@@ -16,6 +16,7 @@ struct sv_ledger {
     sqlite3 *db;
     char *path;
     bool writable, network, begun;
+    int version;                           /* of the schema; below SV_LEDGER_VERSION only where an older ledger is read and not written */
     struct { const char *sql; sqlite3_stmt *stmt; } cache[SV_STATEMENTS];   /* keyed by the address of the SQL literal */
     int64_t origin_id;                     /* the last pair of origin and licence looked up: nearly every row has the same */
     char *origin, *license;

@@ -46,7 +46,7 @@ sv_status sv_ledger_begin_read(sv_ledger *l, sv_error *err);
 
 /* ---- setups (setups.c) ---- */
 
-typedef enum sv_stage { SV_STAGE_CURATE, SV_STAGE_SAMPLE, SV_STAGE_GENERATE, SV_STAGE_SCORE, SV_STAGE_COUNT } sv_stage;
+typedef enum sv_stage { SV_STAGE_CURATE, SV_STAGE_SAMPLE, SV_STAGE_GENERATE, SV_STAGE_SCORE, SV_STAGE_JUDGE, SV_STAGE_COUNT } sv_stage;
 const char *sv_stage_name(sv_stage stage);                    /* "curate" … */
 
 typedef struct sv_setup {
@@ -148,6 +148,34 @@ sv_status sv_ledger_read_kept(sv_ledger *l, int64_t curate, int64_t after, size_
 /* [own] Replaces the sample of a setup by these numbers (ascending). Nothing is written if they are there already. NULL: every kept caption. */
 sv_status sv_ledger_set_sample(sv_ledger *l, int64_t sample, int64_t curate, const int64_t *numbers, size_t n, sv_error *err);
 sv_status sv_ledger_sample_count(sv_ledger *l, int64_t sample, int64_t *count, sv_error *err);
+
+/* ---- the judge's answers (judgements.c) ---- */
+
+#define SV_TEXT_HASH 32
+/* What a judge setup's model said about a text. Filed by the text's SHA-256, so that no text is asked about twice under the same setup, whatever
+ * captions have it and whatever the process list is. */
+typedef struct sv_judgement_row {
+    const uint8_t *text;           /* SV_TEXT_HASH bytes */
+    const char *outcome;           /* answered | unclear | failed */
+    const char *answer;            /* NULL: none */
+    const char *detail;            /* failed: why */
+    double value, p_yes;           /* NaN: none */
+    int64_t tokens_in, tokens_out, requests;
+} sv_judgement_row;
+sv_status sv_ledger_add_judgement(sv_ledger *l, int64_t judge, const sv_judgement_row *row, sv_error *err);
+/* The id of the answer about a text; 0: it has not been asked. */
+sv_status sv_ledger_find_judgement(sv_ledger *l, int64_t judge, const uint8_t text[SV_TEXT_HASH], int64_t *id, sv_error *err);
+/* Notes which answer is a caption's under the curate setup. */
+sv_status sv_ledger_link_judgement(sv_ledger *l, int64_t curate, int64_t number, int64_t judgement, sv_error *err);
+/* Makes the verdicts of `curate` for the captions after .. upto from those of `rules` and the linked answers: what the rules rejected stays rejected; of
+ * the rest, answers of at least min are kept; the others are rejected by llm_judge, llm_judge_unclear or llm_judge_failed. Replaces what was there. */
+sv_status sv_ledger_judge_verdicts(sv_ledger *l, int64_t curate, int64_t rules, double min, int64_t after, int64_t upto, sv_error *err);
+/* Forgets the links of the captions after .. upto. */
+sv_status sv_ledger_unlink_judgements(sv_ledger *l, int64_t curate, int64_t after, int64_t upto, sv_error *err);
+
+typedef struct sv_judge_cost { int64_t texts, unclear, failed, requests, tokens_in, tokens_out; } sv_judge_cost;
+/* What a judge setup has cost so far; all 0 if there is nothing. */
+sv_status sv_ledger_judge_cost(sv_ledger *l, int64_t judge, sv_judge_cost *out, sv_error *err);
 
 /* ---- candidates and scores (candidates.c) ---- */
 

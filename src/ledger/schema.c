@@ -58,6 +58,15 @@ static const char *const tables[] = {
     " bytes INTEGER NOT NULL, digest TEXT NOT NULL) STRICT, WITHOUT ROWID",
 };
 
+/* Since version 2: what a language model said about a text, and whose caption's answer it is. */
+static const char *const tables_2[] = {
+    "CREATE TABLE judgements(id INTEGER PRIMARY KEY, setup INTEGER NOT NULL, text_sha256 BLOB NOT NULL, outcome TEXT NOT NULL, answer TEXT, detail TEXT,"
+    " value REAL, p_yes REAL, tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL, requests INTEGER NOT NULL, UNIQUE(setup, text_sha256),"
+    " CHECK(outcome IN ('answered', 'unclear', 'failed'))) STRICT",
+    "CREATE TABLE judged(setup INTEGER NOT NULL, number INTEGER NOT NULL, judgement INTEGER NOT NULL REFERENCES judgements,"
+    " PRIMARY KEY(setup, number)) STRICT, WITHOUT ROWID",
+};
+
 static const char *const views[] = {
     /* One row: the current setup of each stage. */
     "CREATE VIEW now AS SELECT"
@@ -85,6 +94,11 @@ static const char *const views[] = {
     "CREATE VIEW rejected AS SELECT c.number, c.id, c.text, v.rule, v.value, v.min, v.max, d.id AS duplicate_of, v.stats"
     " FROM now CROSS JOIN verdicts v ON v.setup = now.curate AND v.keep = 0 JOIN captions c ON c.number = v.number"
     " LEFT JOIN captions d ON d.number = v.duplicate_of",
+
+    /* What the judge said of each caption that the process list kept. */
+    "CREATE VIEW judge_answers AS SELECT c.number, c.id, coalesce(v.text, c.text) AS text, v.keep, a.outcome, a.answer, a.value, a.p_yes, a.detail"
+    " FROM now CROSS JOIN judged d ON d.setup = now.curate JOIN judgements a ON a.id = d.judgement JOIN captions c ON c.number = d.number"
+    " JOIN verdicts v ON v.setup = d.setup AND v.number = d.number",
 
     "CREATE VIEW rejected_by_rule AS SELECT rule, count(*) AS captions FROM now JOIN verdicts ON setup = curate AND keep = 0 GROUP BY rule"
     " ORDER BY captions DESC, rule",
@@ -142,6 +156,10 @@ static const char *const views[] = {
     " UNION ALL SELECT 'fault', s.sha256 || printf(' %012d', f.line), json_array(f.reason, f.detail) FROM ingest_faults f JOIN sources s ON s.id = f.source"
     " UNION ALL SELECT 'verdict', s.hash || printf(' %012d', v.number), json_array(v.keep, v.rule, printf('%!.17g', v.value), printf('%!.17g', v.min),"
     "  printf('%!.17g', v.max), v.duplicate_of, v.text, v.stats) FROM verdicts v JOIN setups s ON s.id = v.setup"
+    " UNION ALL SELECT 'judgement', s.hash || ' ' || lower(hex(a.text_sha256)), json_array(a.outcome, a.answer, a.detail, printf('%!.17g', a.value),"
+    "  printf('%!.17g', a.p_yes)) FROM judgements a JOIN setups s ON s.id = a.setup"
+    " UNION ALL SELECT 'judged', s.hash || printf(' %012d', d.number), lower(hex(a.text_sha256)) FROM judged d JOIN setups s ON s.id = d.setup"
+    "  JOIN judgements a ON a.id = d.judgement"
     " UNION ALL SELECT 'sample', s.hash || printf(' %012d', m.number), '' FROM samples m JOIN setups s ON s.id = m.setup"
     " UNION ALL SELECT 'candidate', s.hash || printf(' %012d-%06d', d.number, d.k), json_array(d.seed, d.outcome, d.reason, d.detail, d.file, d.bytes,"
     "  lower(hex(d.sha256)), d.width, d.height, d.tokens_cut) FROM candidates d JOIN setups s ON s.id = d.setup"
@@ -157,19 +175,47 @@ static const char *const views[] = {
     "  FROM exports e JOIN selections s ON s.id = e.selection",
 };
 
-static sv_status create(sv_ledger *l, sv_error *err) {
-    SV_TRY(sv_ledger_begin(l, err));
-    sv_status st = SV_OK;
-    for (size_t i = 0; st == SV_OK && i < sizeof tables / sizeof *tables; i++) st = sv_sql_script(l, tables[i], err);
-    for (size_t i = 0; st == SV_OK && i < sizeof views / sizeof *views; i++) st = sv_sql_script(l, views[i], err);
+static sv_status run_all(sv_ledger *l, const char *const *sql, size_t n, sv_error *err) {
+    for (size_t i = 0; i < n; i++) SV_TRY(sv_sql_script(l, sql[i], err));
+    return SV_OK;
+}
+
+/* Views hold no rows: those of an older version are dropped and made anew. */
+static sv_status drop_views(sv_ledger *l, sv_error *err) {
+    sv_buf drops = {0};
+    sqlite3_stmt *s;
+    bool row = true;
+    sv_status st = sv_sql_query(l, &s, err, "SELECT name FROM sqlite_schema WHERE type = 'view'", "");
+    while (st == SV_OK && (st = sv_sql_step(l, s, &row, err)) == SV_OK && row) sv_buf_printf(&drops, "DROP VIEW \"%s\";", sv_column_text(s, 0));
+    if (st == SV_OK) st = sv_buf_ok(&drops, err);
+    if (st == SV_OK && drops.data) st = sv_sql_script(l, drops.data, err);
+    sv_buf_free(&drops);
+    return st;
+}
+
+/* Brings a ledger from a version (0: empty) to this one. */
+static sv_status build(sv_ledger *l, int64_t from, sv_error *err) {
+    if (from < 1) SV_TRY(run_all(l, tables, sizeof tables / sizeof *tables, err));
+    if (from < 2) SV_TRY(run_all(l, tables_2, sizeof tables_2 / sizeof *tables_2, err));
+    if (from) SV_TRY(drop_views(l, err));
+    SV_TRY(run_all(l, views, sizeof views / sizeof *views, err));
     sv_buf mark = {0};
     sv_buf_printf(&mark, "PRAGMA application_id = %d; PRAGMA user_version = %d", SV_LEDGER_APPLICATION, SV_LEDGER_VERSION);
-    if (st == SV_OK) st = sv_buf_ok(&mark, err);
+    sv_status st = sv_buf_ok(&mark, err);
     if (st == SV_OK) st = sv_sql_script(l, mark.data, err);
     sv_buf_free(&mark);
-    if (st == SV_OK) return sv_ledger_commit(l, err);
-    sv_ledger_rollback(l);
     return st;
+}
+
+static sv_status upgrade(sv_ledger *l, int64_t from, sv_error *err) {
+    SV_TRY(sv_ledger_begin(l, err));
+    sv_status st = build(l, from, err);
+    if (st != SV_OK) {
+        sv_ledger_rollback(l);
+        return st;
+    }
+    l->version = SV_LEDGER_VERSION;
+    return sv_ledger_commit(l, err);
 }
 
 sv_status sv_schema_prepare(sv_ledger *l, bool fresh, sv_error *err) {
@@ -178,7 +224,7 @@ sv_status sv_schema_prepare(sv_ledger *l, bool fresh, sv_error *err) {
     SV_TRY(sv_sql_int(l, &version, err, "PRAGMA user_version", ""));
     SV_TRY(sv_sql_int(l, &objects, err, "SELECT count(*) FROM sqlite_schema", ""));
     /* An empty database is what a process leaves that was killed before its first commit. */
-    if (!application && !version && !objects && l->writable) return create(l, err);
+    if (!application && !version && !objects && l->writable) return upgrade(l, 0, err);
     if (application != SV_LEDGER_APPLICATION) {
         sv_fail(err, SV_E_INPUT, l->path, fresh || !objects ? "holds nothing: the run was stopped before its first row"
             : "is not a ledger (an SQLite file of something else)");
@@ -188,5 +234,7 @@ sv_status sv_schema_prepare(sv_ledger *l, bool fresh, sv_error *err) {
         sv_fail(err, SV_E_INPUT, l->path, "was written by a newer version of this program (schema %lld; this one reads %d)", (long long)version, SV_LEDGER_VERSION);
         return sv_hint(err, SV_E_INPUT, "use that version");
     }
+    if (version < SV_LEDGER_VERSION && l->writable) return upgrade(l, version, err);
+    l->version = (int)version;
     return SV_OK;
 }

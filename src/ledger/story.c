@@ -81,6 +81,23 @@ static sv_status tell_caption(story *t, yyjson_mut_val *root, int64_t number, sv
     return SV_OK;
 }
 
+/* What the judge said of the caption, if it was asked. */
+static sv_status tell_judgement(story *t, yyjson_mut_val *verdict, int64_t number, sv_error *err) {
+    sqlite3_stmt *s;
+    bool row;
+    if (t->l->version < 2) return SV_OK;
+    SV_TRY(sv_sql_query(t->l, &s, err, "SELECT a.outcome, a.answer, a.value, a.p_yes, a.detail, a.requests, a.tokens_in, a.tokens_out FROM now"
+                        " CROSS JOIN judged d ON d.setup = now.curate AND d.number = ?1 JOIN judgements a ON a.id = d.judgement", "i", number));
+    SV_TRY(sv_sql_step(t->l, s, &row, err));
+    if (!row) return SV_OK;
+    static const char *const names[] = {"outcome", "answer", "value", "p_yes", "detail", "requests", "tokens_in", "tokens_out"};
+    yyjson_mut_val *o = open_object(t, verdict, "judge");
+    for (int i = 0; i < 8; i++)
+        if (sqlite3_column_type(s, i) != SQLITE_NULL) put_column(t, o, names[i], s, i);
+    sv_sql_done(s);
+    return SV_OK;
+}
+
 static sv_status tell_verdict(story *t, yyjson_mut_val *root, int64_t number, sv_error *err) {
     sqlite3_stmt *s;
     bool row;
@@ -104,7 +121,7 @@ static sv_status tell_verdict(story *t, yyjson_mut_val *root, int64_t number, sv
     put_column(t, v, "setup", s, 8);
     put(t, v, "sampled", yyjson_mut_bool(t->doc, sqlite3_column_int(s, 9)));
     sv_sql_done(s);
-    return SV_OK;
+    return tell_judgement(t, v, number, err);
 }
 
 /* Every score that a candidate ever got under the current scorers, by name. */

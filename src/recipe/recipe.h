@@ -16,12 +16,25 @@ typedef struct sv_source_settings {
     char *source, *license;   /* said of every row unless the row has its own `source`, `license` */
 } sv_source_settings;
 
+typedef struct sv_judge_recipe {
+    char *url, *model;        /* url NULL: no judge */
+    char *prompt;             /* a file; NULL: the grade's own */
+    int grade;                /* sv_grade: yes_no|score */
+    double min;               /* NaN: the grade's own (sv_recipe_judge_min) */
+    char *api_key_env;        /* name of the environment variable with the key; NULL: none */
+    double timeout;           /* seconds */
+    int64_t concurrency, retries, max_tokens;
+    double temperature;
+    int64_t seed;             /* INT64_MIN: not sent */
+} sv_judge_recipe;
+
 typedef struct sv_captions_settings {
     sv_source_settings *sources;
     size_t source_count;
     int view;                 /* sv_view */
     char *process;            /* JSON list for sv_process_open, "[]" if there is none; files in it are resolved */
     int64_t sample;           /* INT64_MIN: all */
+    sv_judge_recipe judge;
 } sv_captions_settings;
 
 typedef struct sv_image_settings {
@@ -140,11 +153,19 @@ sv_status sv_recipe_read(sv_recipe **out, const char *text, size_t size, const c
 
 /* ---- between the files of src/recipe ---- */
 
+/* What the judge must at least give: the recipe's word, otherwise 0.5 for yes_no, 3 for score. */
+double sv_recipe_judge_min(const sv_judge_recipe *judge);
+/* The prompt file of the judge as text (malloc); NULL text if the recipe names none. SV_E_RECIPE under "captions.judge.prompt". */
+sv_status sv_recipe_judge_prompt(const sv_judge_recipe *judge, char **text, sv_error *err);
+
 /* Checks what one key alone cannot tell (recipe_check.c). On failure err->what is the key's path, as in "score.ssim.low". */
 sv_status sv_recipe_check(const sv_recipe *r, sv_error *err);
 
 /* recipe_process.c: the process list as JSON text. `node` is the list in the recipe (NULL: an empty list), checked only as far as needed to find the
  * parameters that name files; those are made relative to the working directory or absolute (dir: the recipe's). *out is malloc. */
+/* recipe_judge.c */
+sv_status sv_recipe_check_judge(const sv_judge_recipe *judge, sv_error *err);
+
 struct sv_yaml;
 sv_status sv_recipe_process_resolve(const struct sv_yaml *node, const char *dir, char **out, sv_error *err);
 /* Adds the list under "process", with every default written out and files relative to dir. The list has passed sv_process_open. */

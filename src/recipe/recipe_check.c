@@ -169,6 +169,7 @@ sv_status sv_recipe_check(const sv_recipe *r, sv_error *err) {
     SV_TRY(check_name(r, err));
     SV_TRY(check_sources(r, err));
     SV_TRY(check_process(r, err));
+    SV_TRY(sv_recipe_check_judge(&r->captions.judge, err));
     SV_TRY(check_generate(r, err));
     SV_TRY(check_score(r, err));
     return check_select(r, err);

@@ -36,7 +36,28 @@ static const sv_option captions_options[] = {
      .help = "Data-Juicer's list of mappers, filters and deduplicators, in order"},
     {"sample", SV_OPT_INT, CAPTIONS(sample), "null", .nullable = true, .min = 1, .max = ANY_POSITIVE,
      .help = "draw images for at most so many kept captions, chosen by seed"},
-    LATER("judge"), LATER("balance"), LATER("decontaminate"),
+    LATER("balance"), LATER("decontaminate"),
+    {0}};
+
+#define JUDGE(f) AT(sv_judge_recipe, f)
+static const sv_option judge_options[] = {
+    {"url", SV_OPT_STRING, JUDGE(url), "null", .nullable = true,
+     .help = "an OpenAI-compatible server, as in http://127.0.0.1:8080/v1; null: no judge"},
+    {"model", SV_OPT_STRING, JUDGE(model), "null", .nullable = true, .help = "the model's name there"},
+    {"prompt", SV_OPT_PATH, JUDGE(prompt), "null", .nullable = true,
+     .help = "a text file; {caption} stands for the caption; null: the grade's own question"},
+    {"grade", SV_OPT_CHOICE, JUDGE(grade), "yes_no", .choices = "yes_no|score",
+     .help = "yes_no: a vote, P(yes) where the server gives log probabilities; score: 1 to 5"},
+    {"min", SV_OPT_REAL, JUDGE(min), "null", .nullable = true, .min = 0, .max = 5,
+     .help = "captions below are rejected; null: 0.5 for yes_no, 3 for score"},
+    {"api_key_env", SV_OPT_STRING, JUDGE(api_key_env), "null", .nullable = true,
+     .help = "name of the environment variable that holds the key; null: no key"},
+    {"timeout", SV_OPT_REAL, JUDGE(timeout), "60", .min = 0.1, .max = 3600, .help = "seconds of one request"},
+    {"concurrency", SV_OPT_INT, JUDGE(concurrency), "16", .min = 1, .max = 512, .help = "requests at once, at most; adapted to the server"},
+    {"retries", SV_OPT_INT, JUDGE(retries), "4", .min = 0, .max = 100, .help = "more requests for a caption whose first one the server failed"},
+    {"max_tokens", SV_OPT_INT, JUDGE(max_tokens), "16", .min = 1, .max = 100000, .help = "length of an answer"},
+    {"temperature", SV_OPT_REAL, JUDGE(temperature), "0", .min = 0, .max = 2, .help = "0: the likeliest answer"},
+    {"seed", SV_OPT_INT, JUDGE(seed), "0", .nullable = true, .min = 0, .max = ANY_POSITIVE, .help = "sent along; null: not sent"},
     {0}};
 
 #define IMAGE(f) AT(sv_image_settings, f)
@@ -159,6 +180,7 @@ static const sv_section recipe_sections[] = {
     {"score", SV_SECTION_MAP, score_options, AT(sv_recipe, score), .children = score_sections, .help = "how candidates are scored"},
     {"select", SV_SECTION_MAP, select_options, AT(sv_recipe, select), .children = select_sections,
      .help = "which candidates become pairs of the dataset"},
+    {"judge", SV_SECTION_MAP, judge_options, CAPTIONS(judge), .help = "a language model's word on every caption that the list keeps"},
     {"export", SV_SECTION_EXPORTS, NULL, AT(sv_recipe, exports), AT(sv_recipe, export_count), sizeof(sv_export_settings),
      .help = "formats in which the dataset is written"},
     {0}};

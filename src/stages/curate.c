@@ -1,21 +1,39 @@
-/* curate.c - verdicts of the process list on every caption, and the sample of those it keeps. */
+/* curate.c - verdicts of the process list (and the judge, if there is one) on every caption, and the sample of those that are kept. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "stages/judge.h"
 #include "stages/rundir.h"
 
 #define PIECE 20000
 
 /* ---- setups ---- */
 
-/* {"process": [...], "view": "bare"}: what a verdict depends on. */
-static sv_status curate_setup(sv_rundir *run, const sv_process *p, sv_setup *out, sv_error *err) {
-    sv_buf json = {0};
-    sv_buf_printf(&json, "{\"view\":\"%s\",\"process\":%s}", sv_view_name((sv_view)run->recipe->captions.view), sv_process_json(p));
-    sv_status st = sv_buf_ok(&json, err);
-    if (st == SV_OK) st = sv_rundir_setup(run, SV_STAGE_CURATE, "", json.data, out, err);
+/* What the process list's verdicts depend on: {"process": [...], "view": "bare"}. With a judge these are only the first half: the verdicts in force are
+ * then those of a second setup, which has "judge" with its settings and limit as well. So a change of the judge leaves the list's verdicts as they are. */
+typedef struct curation {
+    sv_setup rules, verdicts;            /* the same one without a judge */
+} curation;
+
+static sv_status curate_setups(sv_rundir *run, const sv_process *p, const sv_caption_judge *judge, curation *out, sv_error *err) {
+    char number[32];
+    sv_buf json = {0}, both = {0};
+    sv_buf_printf(&json, "\"view\":\"%s\",\"process\":%s", sv_view_name((sv_view)run->recipe->captions.view), sv_process_json(p));
+    sv_buf_printf(&both, "{%s}", json.data ? json.data : "");
+    sv_status st = sv_buf_ok(&both, err);
+    if (st == SV_OK && !judge->on) {
+        st = sv_rundir_setup(run, SV_STAGE_CURATE, "", both.data, &out->rules, err);
+        out->verdicts = out->rules;
+    } else if (st == SV_OK) {
+        st = sv_ledger_setup(run->ledger, SV_STAGE_CURATE, "", both.data, &out->rules, err);
+        sv_buf_clear(&both);
+        sv_buf_printf(&both, "{%s,\"judge\":{\"min\":%s,\"asked\":%s}}", json.data, sv_real_text(judge->min, number), judge->json.data);
+        if (st == SV_OK) st = sv_buf_ok(&both, err);
+        if (st == SV_OK) st = sv_rundir_setup(run, SV_STAGE_CURATE, "", both.data, &out->verdicts, err);
+    }
     sv_buf_free(&json);
+    sv_buf_free(&both);
     return st;
 }
 
@@ -216,22 +234,29 @@ static sv_status sample(sv_rundir *run, int64_t curate, const sv_setup *setup, i
 
 /* ---- the stage ---- */
 
-static sv_status curate_with(sv_rundir *run, sv_process *process, sv_curate_report *report, sv_error *err) {
-    sv_setup curate, drawn_by;
-    SV_TRY(curate_setup(run, process, &curate, err));
+static sv_status curate_with(sv_rundir *run, sv_process *process, sv_caption_judge *asked, sv_curate_report *report, sv_error *err) {
+    curation setups = {0};
+    sv_setup drawn_by;
+    int64_t listed, passed;
+    SV_TRY(curate_setups(run, process, asked, &setups, err));
+    const sv_setup *curate = &setups.verdicts;
     SV_TRY(sv_ledger_caption_count(run->ledger, &report->captions, err));
-    SV_TRY(sv_ledger_verdict_counts(run->ledger, curate.id, &report->judged, &report->kept, err));
-    SV_TRY(sv_ledger_use(run->ledger, SV_STAGE_CURATE, &curate.id, 1, err));
-    bool complete = report->judged == report->captions;
+    SV_TRY(sv_ledger_verdict_counts(run->ledger, setups.rules.id, &listed, &passed, err));
+    SV_TRY(sv_ledger_verdict_counts(run->ledger, curate->id, &report->judged, &report->kept, err));
+    SV_TRY(sv_ledger_use(run->ledger, SV_STAGE_CURATE, &curate->id, 1, err));
+    SV_TRY(sv_ledger_use(run->ledger, SV_STAGE_JUDGE, &asked->setup.id, asked->on, err));
+    bool complete = report->judged == report->captions && listed == report->captions;
     report->idle = complete && !report->added && !report->faults;
-    if (!complete) SV_TRY(judge(run, process, curate.id, report->captions, err));
-    SV_TRY(sv_ledger_verdict_counts(run->ledger, curate.id, &report->judged, &report->kept, err));
-    SV_TRY(sample_setup(run, &curate, &drawn_by, err));
-    SV_TRY(sample(run, curate.id, &drawn_by, report->kept, err));
+    if (!complete) SV_TRY(sv_caption_judge_key(run, asked, err));   /* a missing key is told before the list has done its work */
+    if (listed != report->captions) SV_TRY(judge(run, process, setups.rules.id, report->captions, err));
+    if (!complete && asked->on) SV_TRY(sv_caption_judge_run(run, asked, setups.rules.id, curate->id, report->captions, err));
+    SV_TRY(sv_ledger_verdict_counts(run->ledger, curate->id, &report->judged, &report->kept, err));
+    SV_TRY(sample_setup(run, curate, &drawn_by, err));
+    SV_TRY(sample(run, curate->id, &drawn_by, report->kept, err));
     SV_TRY(sv_ledger_use(run->ledger, SV_STAGE_SAMPLE, &drawn_by.id, 1, err));
     SV_TRY(sv_ledger_sample_count(run->ledger, drawn_by.id, &report->sampled, err));
     if (!report->idle)
-        sv_rundir_event(run, "curate", (sv_field[]){SV_TEXT("setup", curate.hash), SV_INT("captions", report->captions), SV_INT("kept", report->kept),
+        sv_rundir_event(run, "curate", (sv_field[]){SV_TEXT("setup", curate->hash), SV_INT("captions", report->captions), SV_INT("kept", report->kept),
                         SV_INT("sampled", report->sampled)}, 4);
     return SV_OK;
 }
@@ -241,13 +266,16 @@ sv_status sv_curate(sv_rundir *run, sv_curate_report *report, sv_error *err) {
     if (!report) report = &own;
     *report = (sv_curate_report){0};
     sv_process *process = NULL;   /* opened first: a wrong list is told before captions are read */
+    sv_caption_judge asked;
+    sv_ingest_report in = {0};
     SV_TRY(sv_process_open(&process, run->recipe->captions.process, (sv_view)run->recipe->captions.view, NULL, err));
-    sv_ingest_report in;
-    sv_status st = sv_ingest(run, &in, err);
+    sv_status st = sv_caption_judge_open(run, &asked, err);
+    if (st == SV_OK) st = sv_ingest(run, &in, err);
     report->added = in.added;
     report->repeated = in.repeated;
     report->faults = in.faults;
-    if (st == SV_OK) st = curate_with(run, process, report, err);
+    if (st == SV_OK) st = curate_with(run, process, &asked, report, err);
+    sv_caption_judge_close(&asked);
     sv_process_close(&process);
     return st;
 }

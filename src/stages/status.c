@@ -61,6 +61,20 @@ static sv_status put_setup(answer *a, yyjson_mut_val *o, sv_ledger *l, sv_stage 
     return SV_OK;
 }
 
+static sv_status put_judge(answer *a, yyjson_mut_val *root, sv_ledger *l, const sv_setup *judge, sv_error *err) {
+    sv_judge_cost c;
+    SV_TRY(sv_ledger_judge_cost(l, judge->id, &c, err));
+    yyjson_mut_val *o = put(a, root, "judge", yyjson_mut_obj(a->doc));
+    put_text(a, o, "setup", judge->hash);
+    put_int(a, o, "asked", c.texts);
+    put_int(a, o, "unclear", c.unclear);
+    put_int(a, o, "failed", c.failed);
+    put_int(a, o, "requests", c.requests);
+    put_int(a, o, "tokens_in", c.tokens_in);
+    put_int(a, o, "tokens_out", c.tokens_out);
+    return SV_OK;
+}
+
 /* Images that the recipe in the directory asks for; -1 if it cannot be read. */
 static int64_t wanted_images(const char *dir, int64_t sampled) {
     sv_recipe *r = NULL;
@@ -111,6 +125,9 @@ static sv_status tell(answer *a, yyjson_mut_val *root, const char *dir, sv_ledge
         put_int(a, o, "kept", f.kept);
         if (f.sampled >= 0) put_int(a, o, "sampled", f.sampled);
     }
+    sv_setup judge;
+    SV_TRY(sv_ledger_current(l, SV_STAGE_JUDGE, "", &judge, err));
+    if (judge.id) SV_TRY(put_judge(a, root, l, &judge, err));
     if (f.drawn >= 0) {
         int64_t wanted = wanted_images(dir, f.sampled);
         o = put(a, root, "generate", yyjson_mut_obj(a->doc));

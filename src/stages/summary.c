@@ -25,6 +25,8 @@ typedef struct summary {
     char name[64];
     sv_funnel funnel;
     reasons faults, rules, failures;
+    bool has_judge;
+    sv_judge_cost judge;
     sv_rate rate;
     sv_mean means[MOST_MEANS];
     size_t mean_count;
@@ -84,6 +86,10 @@ static sv_status read_all(sv_ledger *l, summary *s, sv_error *err) {
     SV_TRY(sv_ledger_tally(l, SV_TALLY_FAULTS, add_reason, &s->faults, err));
     SV_TRY(sv_ledger_tally(l, SV_TALLY_RULES, add_reason, &s->rules, err));
     SV_TRY(sv_ledger_tally(l, SV_TALLY_FAILURES, add_reason, &s->failures, err));
+    sv_setup judge;
+    SV_TRY(sv_ledger_current(l, SV_STAGE_JUDGE, "", &judge, err));
+    s->has_judge = judge.id;
+    SV_TRY(sv_ledger_judge_cost(l, judge.id, &s->judge, err));
     SV_TRY(sv_ledger_rate(l, SV_STAGE_GENERATE, 10000, &s->rate, err));
     SV_TRY(read_selection(l, s, err));
     return sv_ledger_each_export(l, add_export, s, err);
@@ -109,8 +115,13 @@ static void text_funnel(const summary *s, sv_buf *b) {
     sv_buf_putc(b, '\n');
     add_reasons(b, &s->faults);
     line(b, "kept", f->kept, "");
-    sv_buf_printf(b, f->judged > f->kept ? "past the process list; %lld rejected by\n" : "past the process list\n", (long long)(f->judged - f->kept));
+    sv_buf_printf(b, f->judged > f->kept ? "past the process list%s; %lld rejected by\n" : "past the process list%s\n", s->has_judge ? " and the judge" : "",
+                  (long long)(f->judged - f->kept));
     add_reasons(b, &s->rules);
+    if (s->has_judge) {
+        line(b, "asked", s->judge.texts, "of the judge");
+        sv_buf_printf(b, " by %lld requests, %lld tokens in, %lld out\n", (long long)s->judge.requests, (long long)s->judge.tokens_in, (long long)s->judge.tokens_out);
+    }
     line(b, "sampled", f->sampled, "of these, to be drawn\n");
     line(b, "drawn", f->drawn, "pictures");
     if (s->rate.seconds > 0) sv_buf_printf(b, ", %.1f images/s", (double)s->rate.count / s->rate.seconds);
@@ -183,6 +194,15 @@ static char *to_json(const summary *s) {
     json_reasons(doc, o, "fault_reasons", &s->faults);
     json_reasons(doc, o, "rejected_by", &s->rules);
     json_reasons(doc, o, "failure_reasons", &s->failures);
+    if (s->has_judge) {
+        yyjson_mut_val *j = yyjson_mut_obj_add_obj(doc, o, "judge");
+        yyjson_mut_obj_add_sint(doc, j, "asked", s->judge.texts);
+        yyjson_mut_obj_add_sint(doc, j, "unclear", s->judge.unclear);
+        yyjson_mut_obj_add_sint(doc, j, "failed", s->judge.failed);
+        yyjson_mut_obj_add_sint(doc, j, "requests", s->judge.requests);
+        yyjson_mut_obj_add_sint(doc, j, "tokens_in", s->judge.tokens_in);
+        yyjson_mut_obj_add_sint(doc, j, "tokens_out", s->judge.tokens_out);
+    }
     if (s->rate.seconds > 0) yyjson_mut_obj_add_real(doc, o, "images_per_second", (double)s->rate.count / s->rate.seconds);
     yyjson_mut_val *means = yyjson_mut_obj_add_obj(doc, o, "means");
     for (size_t i = 0; i < s->mean_count; i++) {
