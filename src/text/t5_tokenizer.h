@@ -1,7 +1,7 @@
 /* t5_tokenizer.h - T5's tokenizer as transformers runs it: SentencePiece unigram pieces, the end token, padding.
  *
- * Reads spiece.model of a tokenizer directory, or tokenizer.json where that is all there is. Special tokens
- * written out in a text (</s>, <pad>, <unk>, <extra_id_0> … <extra_id_99>) are taken as such.
+ * Reads spiece.model of a tokenizer directory, or tokenizer.json where that is all there is. Special tokens written out in a text (</s>, <pad>,
+ * <unk>, <extra_id_0> … <extra_id_99>) are taken as such.
  */
 #ifndef SV_TEXT_T5_TOKENIZER_H
 #define SV_TEXT_T5_TOKENIZER_H
