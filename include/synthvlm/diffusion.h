@@ -37,9 +37,9 @@ size_t sv_scheduler_count(void);
 const sv_scheduler_info *sv_scheduler_at(size_t i);
 const sv_scheduler_info *sv_scheduler_find(const char *name_or_alias);
 
-/* config: the text of scheduler_config.json (may hold -Infinity). override: NULL, a class name or alias, or a JSON object of keys laid over
- * the config as diffusers' Class.from_config(config, **override) does, with the class as "_class_name". Keys of other schedulers are ignored, a key that
- * belongs to none is an error. docs/SCHEDULERS.md has the details. */
+/* config: the text of scheduler_config.json (may hold -Infinity). override: NULL, a class name or alias (bare, or as a JSON string), or a JSON
+ * object of keys laid over the config as diffusers' Class.from_config(config, **override) does, with the class as "_class_name". Keys of other
+ * schedulers are ignored, a key that belongs to none is an error. docs/SCHEDULERS.md has the details. */
 sv_status sv_scheduler_open(sv_scheduler **out, const char *config, const char *override, sv_error *err);
 void sv_scheduler_close(sv_scheduler **s);
 const char *sv_scheduler_class(const sv_scheduler *s);

@@ -1,5 +1,6 @@
 /* main.c - signals, help, and where an error is printed: once, here. */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,12 @@ static sv_status run_command(const sv_command *c, int argc, char **argv, sv_erro
     return st;
 }
 
+/* Whoever reads stdout has gone, as `… | head` does. */
+static bool reader_gone(void) {
+    struct pollfd out = {.fd = STDOUT_FILENO};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR);
+}
+
 int main(int argc, char **argv) {
     sv_error err = {0};
     sv_status st;
@@ -90,13 +97,15 @@ int main(int argc, char **argv) {
         snprintf(err.hint, sizeof err.hint, near ? "did you mean \"%s\"? `synthvlm help` lists them" : "`synthvlm help` lists them%s", near ? near : "");
         st = SV_E_USAGE;
     }
-    if (fflush(stdout) != 0 && st == SV_OK) {
+    /* The stream remembers a fault of a command's own flushes, but not which. */
+    int fault = fflush(stdout) != 0 ? errno : ferror(stdout) ? EIO : 0;
+    if (fault && st == SV_OK) {
         snprintf(err.what, sizeof err.what, "stdout");
-        snprintf(err.why, sizeof err.why, "cannot write: %s", strerror(errno));
+        snprintf(err.why, sizeof err.why, "cannot write: %s", fault == EIO ? "some of the output is lost" : strerror(fault));
         st = SV_E_IO;
     }
-    /* A reader that has seen enough (`… | head`) is not worth a word. */
-    bool unheard = st == SV_E_IO && !strcmp(err.what, "stdout") && strstr(err.why, strerror(EPIPE));
+    /* A reader that has seen enough is not worth a word. */
+    bool unheard = st == SV_E_IO && !strcmp(err.what, "stdout") && (strstr(err.why, strerror(EPIPE)) || reader_gone());
     if (st != SV_OK && !unheard && (err.what[0] || err.why[0])) {
         char text[2048];
         fprintf(stderr, "synthvlm: %s\n", sv_error_text(&err, text, sizeof text));

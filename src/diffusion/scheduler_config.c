@@ -255,7 +255,7 @@ static bool was_default(yyjson_val *config, const char *name) {
 static sv_status check_keys(const sv_scheduler_kind *kind, yyjson_val *object, sv_error *err) {
     yyjson_val *key, *value;
     size_t i, max;
-    yyjson_obj_foreach(object, i, max, key, value) {
+    if (object) yyjson_obj_foreach(object, i, max, key, value) {
         const char *name = yyjson_get_str(key);
         if (name[0] == '_' || find_key(name)) continue;
         bool harmless = false;
@@ -378,6 +378,7 @@ sv_status sv_scheduler_config_read(const char *text, const char *override, unsig
                                    char **json, sv_error *err) {
     yyjson_doc *config = NULL, *over = NULL;
     yyjson_val *base, *laid_over = NULL;
+    const char *name = override;
     sv_status st;
     /* What holds for keys that the class does not have. */
     *c = (sv_scheduler_config){.sigma_min = NAN, .sigma_max = NAN, .shift_terminal = NAN, .base_shift = 0.5, .max_shift = 1.15, .base_image_seq_len = 256,
@@ -388,11 +389,13 @@ sv_status sv_scheduler_config_read(const char *text, const char *override, unsig
     if (*start == '{') {
         SV_TRY_GOTO(done, parse_object(override, "scheduler override", &over, err));
         laid_over = yyjson_doc_get_root(over);
+    } else if (*start == '"' && (over = yyjson_read(start, strlen(start), 0))) {
+        name = yyjson_get_str(yyjson_doc_get_root(over));      /* a recipe's settings are JSON, names too */
     }
-    if (*start && !laid_over) SV_TRY_GOTO(done, sv_scheduler_find_kind(override, kind, err));
+    if (*start && !laid_over) SV_TRY_GOTO(done, sv_scheduler_find_kind(name, kind, err));
     else {
-        yyjson_val *name = last_of(laid_over, "_class_name");
-        SV_TRY_GOTO(done, find_kind(name ? name : last_of(base, "_class_name"), kind, err));
+        yyjson_val *class_name = last_of(laid_over, "_class_name");
+        SV_TRY_GOTO(done, find_kind(class_name ? class_name : last_of(base, "_class_name"), kind, err));
     }
     SV_TRY_GOTO(done, check_keys(*kind, base, err));
     SV_TRY_GOTO(done, check_keys(*kind, laid_over, err));

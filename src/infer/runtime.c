@@ -190,8 +190,12 @@ sv_status sv_runtime_check(const sv_runtime *rt, OrtStatus *status, sv_status ki
     if (!status) return SV_OK;
     const char *text = rt->api->GetErrorMessage(status);
     /* Memory is the machine's fault and not the model's; the library has no code of its own for it. */
-    if (strstr(text, "Failed to allocate memory") || strstr(text, "bad_alloc")) kind = SV_E_MEMORY;
-    sv_fail(err, kind, what, "%s", text);
+    bool memory = strstr(text, "Failed to allocate memory") || strstr(text, "bad_alloc");
+    size_t size = strlen(text);
+    while (size && text[size - 1] == '\n') size--;
+    if (memory) kind = SV_E_MEMORY;
+    sv_fail(err, kind, what, "%s%.*s", memory ? "out of memory: " : "", (int)size, text);
+    if (memory) sv_hint(err, kind, "smaller pictures, a smaller batch or fewer workers need less");
     rt->api->ReleaseStatus(status);
     return kind;
 }

@@ -183,6 +183,7 @@ static void test_reading(void **state) {
     expect(SD15, "DDIMScheduler", "set_alpha_to_one", "false");
     expect(SD15, "DDIMScheduler", "thresholding", "false");
     expect(SD15, "euler", "_class_name", "\"EulerDiscreteScheduler\"");
+    expect(SD15, " \"euler\"", "_class_name", "\"EulerDiscreteScheduler\"");
     /* Absent keys are the new class's defaults, stated ones stay. */
     expect(SD15, "euler", "timestep_spacing", "\"linspace\"");
     expect(SD15, "euler", "steps_offset", "1");
@@ -231,6 +232,8 @@ static void test_refusals(void **state) {
     refuse("{\"_class_name\": 3}", NULL, 4, "not a string");
     refuse("{\"_class_name\": \"LMSDiscreteScheduler\"}", NULL, 4, "none called \"LMSDiscreteScheduler\"");
     refuse(SD15, "eular", 4, "did you mean euler?");
+    refuse(SD15, "\"eular\"", 4, "none called \"eular\"");
+    refuse(SD15, "\"euler", 4, "none called \"\"euler\"");
     refuse(SD15, "{\"use_karas_sigmas\": true}", 4, "did you mean use_karras_sigmas?");
     refuse("{\"_class_name\": \"DDIMScheduler\", \"predict_epsilon\": false}", NULL, 4, "unknown key \"predict_epsilon\"");
     refuse(SD15, "{\"beta_start\": \"low\"}", 4, "beta_start cannot be \"low\"; it is a number");
