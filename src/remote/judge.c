@@ -366,7 +366,7 @@ static sv_status take(sv_judge *j, const sv_judge_feed *feed, const sv_http_answ
         break;
     case FAULT_BUSY:
     case FAULT_SERVER:
-        sv_pace_bad(&j->pace, t->sent, sv_now(), a->retry_after);
+        sv_pace_bad(&j->pace, t->sent, sv_now(), f == FAULT_BUSY, a->retry_after);
         if (f == FAULT_SERVER && ++t->failures > j->s.retries) st = take_failed(j, t, err);
         if (st == SV_OK && a->retry_after > LONGEST_WAIT) {
             snprintf(j->last_why, sizeof j->last_why, "HTTP %ld, Retry-After %.0f s", a->status, a->retry_after);

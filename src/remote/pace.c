@@ -27,27 +27,27 @@ void sv_pace_ended(sv_pace *p) {
 
 void sv_pace_good(sv_pace *p) {
     p->flying--;
-    p->rounds = 0;
+    p->rounds = p->weight = 0;
     p->limit += 1 / p->limit;
     if (p->limit > p->most) p->limit = p->most;
 }
 
-void sv_pace_bad(sv_pace *p, double sent, double now, double retry_after) {
+void sv_pace_bad(sv_pace *p, double sent, double now, bool busy, double retry_after) {
     p->flying--;
     if (retry_after >= 0 && now + retry_after > p->not_before) p->not_before = now + retry_after;
     if (sent <= p->last_round) return;
     p->last_round = now;
     p->rounds++;
+    p->weight += busy ? 2 : 3;
     p->limit /= 2;
     if (p->limit < 1) p->limit = 1;
-    if (retry_after >= 0) return;
     double pause = ldexp(FIRST_PAUSE, p->rounds < 20 ? p->rounds - 1 : 20);
     if (pause > LONGEST_PAUSE) pause = LONGEST_PAUSE;
     if (now + pause > p->not_before) p->not_before = now + pause;
 }
 
 bool sv_pace_hopeless(const sv_pace *p) {
-    return p->rounds >= p->most_rounds;
+    return p->weight >= 3 * p->most_rounds;
 }
 
 double sv_retry_after(const char *value, int64_t unix_now) {

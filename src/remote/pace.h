@@ -3,8 +3,8 @@
  *
  * Additive increase, multiplicative decrease: every `limit` answers add one request at a time, up to `most`; a failure halves the limit. Requests
  * that were on their way when a failure was noticed say nothing new, so all failures of one such wave count as one round. After each round nothing is
- * sent for a while: as long as the server asks for (Retry-After), otherwise 0.1 s doubled with each round in a row, 10 s at most. Any answer ends the
- * row. `most_rounds` rounds in a row: the server only fails.
+ * sent for a while: 0.1 s doubled with each round in a row, 10 s at most, or longer if the server asks for it (Retry-After). Any answer ends the row.
+ * `most_rounds` rounds in a row: the server only fails. A server that says it is busy (429) is given half as many rounds again.
  */
 #ifndef SV_REMOTE_PACE_H
 #define SV_REMOTE_PACE_H
@@ -19,6 +19,7 @@ typedef struct sv_pace {
     double not_before;       /* nothing is sent before this time */
     double last_round;       /* when the last round of failures was noticed; requests begun earlier belong to it */
     int rounds, most_rounds; /* rounds of failures in a row */
+    int weight;              /* of these rounds: 3 each, 2 for a busy server */
 } sv_pace;
 
 /* Begins with four requests at once (fewer if most is smaller). */
@@ -28,8 +29,9 @@ bool sv_pace_free(const sv_pace *p, double now);
 void sv_pace_sent(sv_pace *p);
 /* A request that was sent at `sent` was answered. */
 void sv_pace_good(sv_pace *p);
-/* It failed in a way that says something about the server; retry_after: seconds that it asks to be left alone, negative: it does not say. */
-void sv_pace_bad(sv_pace *p, double sent, double now, double retry_after);
+/* It failed in a way that says something about the server. busy: it was told so; retry_after: seconds that the server asks to be left alone,
+ * negative: it does not say. */
+void sv_pace_bad(sv_pace *p, double sent, double now, bool busy, double retry_after);
 /* It ended in a way that says nothing about the server. */
 void sv_pace_ended(sv_pace *p);
 /* True once the server only fails. */

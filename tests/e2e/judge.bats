@@ -202,6 +202,10 @@ stable() {
     [ "$status" -eq 0 ]
     says '"kept":200,'
     [ "$(asked)" -eq $((before + 200 - kept)) ]
+    stable >broken.txt
+    rm -r run
+    curate >/dev/null
+    stable | diff broken.txt -
 }
 
 @test "Ctrl-C keeps every answer and ends with 130" {

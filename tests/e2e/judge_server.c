@@ -12,7 +12,8 @@
  * itself after two minutes. JUDGE_SERVER_PORT in the environment: that port instead of a free one.
  */
 #include <arpa/inet.h>
-#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -149,6 +150,7 @@ static int respond(int fd, const char *request, long number, const char *key, co
 
 static void *serve(void *arg) {
     int fd = (int)(long)arg;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));   /* head and body go in two pieces */
     char *request = malloc(ROOM), key[256], caption[512];
     while (request && read_request(fd, request)) {
         const char *bearer = strcasestr(request, "authorization: bearer "), *mark = strstr(request, "Caption: ");

@@ -136,7 +136,7 @@ static void test_pace_grows_and_halves(void **state) {
     }
     assert_int_equal(p.flying, 12);
     /* a whole wave fails: one round, one halving, one pause */
-    for (int i = 0; i < 12; i++) sv_pace_bad(&p, 1, 2 + i * 0.001, -1);
+    for (int i = 0; i < 12; i++) sv_pace_bad(&p, 1, 2 + i * 0.001, false, -1);
     assert_int_equal(p.rounds, 1);
     assert_int_equal((int)p.limit, 6);
     assert_int_equal(send_all(&p, 2.05), 0);
@@ -149,7 +149,7 @@ static void test_pace_grows_and_halves(void **state) {
     for (int i = 0; i < 5; i++) {
         assert_false(sv_pace_hopeless(&p));
         while (!send_all(&p, now)) now += 0.01;
-        while (p.flying) sv_pace_bad(&p, now, now + 0.001, -1);
+        while (p.flying) sv_pace_bad(&p, now, now + 0.001, false, -1);
         now += 0.001;
     }
     assert_true(sv_pace_hopeless(&p));
@@ -157,12 +157,26 @@ static void test_pace_grows_and_halves(void **state) {
     assert_true(now < 10);
 }
 
+static void test_pace_has_patience_with_the_busy(void **state) {
+    sv_pace p;
+    sv_pace_init(&p, 2, 7);
+    double now = 0;
+    int rounds = 0;
+    for (; !sv_pace_hopeless(&p) && now < 1000; now += 0.05) {
+        if (!send_all(&p, now)) continue;
+        rounds++;
+        while (p.flying) sv_pace_bad(&p, now, now + 0.01, true, 0);   /* Retry-After: 0 does not mean at once */
+    }
+    assert_int_equal(rounds, 11);
+    assert_true(now > 20 && now < 60);
+}
+
 static void test_pace_obeys_retry_after(void **state) {
     sv_pace p;
     sv_pace_init(&p, 2, 5);
     assert_int_equal(send_all(&p, 10), 2);
-    sv_pace_bad(&p, 10, 10.5, 7);
-    sv_pace_bad(&p, 10, 10.6, 2);     /* the longer pause counts */
+    sv_pace_bad(&p, 10, 10.5, true, 7);
+    sv_pace_bad(&p, 10, 10.6, true, 2);     /* the longer pause counts */
     assert_int_equal(send_all(&p, 17.4), 0);
     assert_int_equal(send_all(&p, 17.5), 1);
 }
@@ -271,6 +285,7 @@ int main(void) {
         cmocka_unit_test(test_error_texts),
         cmocka_unit_test(test_request),
         cmocka_unit_test(test_pace_grows_and_halves),
+        cmocka_unit_test(test_pace_has_patience_with_the_busy),
         cmocka_unit_test(test_pace_obeys_retry_after),
         cmocka_unit_test(test_retry_after),
         cmocka_unit_test(test_addresses),
