@@ -71,6 +71,7 @@ typedef enum sv_term {
 #define SV_TERM_FIELDS clip, ssim, clean, colour, contrast, detail, exposure, sharpness
 extern const char *const sv_term_names[SV_TERMS];
 
+typedef struct sv_gate_settings { int64_t black; double flat; } sv_gate_settings;             /* INT64_MIN, NaN: off */
 typedef struct sv_sharpness_settings { int64_t side; } sv_sharpness_settings;
 typedef struct sv_weight_settings {
     union { struct { double SV_TERM_FIELDS; }; double of[SV_TERMS]; };
@@ -80,6 +81,7 @@ typedef struct sv_score_settings {
     sv_clip_settings clip;
     sv_ssim_settings ssim;
     sv_sharpness_settings sharpness;
+    sv_gate_settings gates;
     int64_t pillow;           /* 13 or 11 */
     char *also;               /* JSON list of names of scores that are computed although nothing uses them; NULL: none */
     sv_weight_settings weights;
@@ -151,21 +153,21 @@ extern const sv_export_format *const sv_export_formats[];   /* ends with NULL */
 sv_status sv_recipe_read(sv_recipe **out, const char *text, size_t size, const char *name, const char *dir, const char *const *sets, size_t n,
                          sv_error *err);
 
-/* ---- between the files of src/recipe ---- */
-
 /* What the judge must at least give: the recipe's word, otherwise 0.5 for yes_no, 3 for score. */
 double sv_recipe_judge_min(const sv_judge_recipe *judge);
 /* The prompt file of the judge as text (malloc); NULL text if the recipe names none. SV_E_RECIPE under "captions.judge.prompt". */
 sv_status sv_recipe_judge_prompt(const sv_judge_recipe *judge, char **text, sv_error *err);
 
+/* ---- between the files of src/recipe ---- */
+
 /* Checks what one key alone cannot tell (recipe_check.c). On failure err->what is the key's path, as in "score.ssim.low". */
 sv_status sv_recipe_check(const sv_recipe *r, sv_error *err);
 
-/* recipe_process.c: the process list as JSON text. `node` is the list in the recipe (NULL: an empty list), checked only as far as needed to find the
- * parameters that name files; those are made relative to the working directory or absolute (dir: the recipe's). *out is malloc. */
 /* recipe_judge.c */
 sv_status sv_recipe_check_judge(const sv_judge_recipe *judge, sv_error *err);
 
+/* recipe_process.c: the process list as JSON text. `node` is the list in the recipe (NULL: an empty list), checked only as far as needed to find the
+ * parameters that name files; those are made relative to the working directory or absolute (dir: the recipe's). *out is malloc. */
 struct sv_yaml;
 sv_status sv_recipe_process_resolve(const struct sv_yaml *node, const char *dir, char **out, sv_error *err);
 /* Adds the list under "process", with every default written out and files relative to dir. The list has passed sv_process_open. */

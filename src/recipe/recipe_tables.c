@@ -117,6 +117,13 @@ static const sv_option ssim_options[] = {
 static const sv_option sharpness_options[] = {
     {"side", SV_OPT_INT, SHARPNESS(side), "256", .min = 3, .max = 8192, .help = "side in pixels at which sharpness is measured"},
     {0}};
+#define GATE(f) AT(sv_gate_settings, f)
+static const sv_option gate_options[] = {
+    {"black", SV_OPT_INT, GATE(black), "null", .nullable = true, .min = 0, .max = 255,
+     .help = "not brighter than this grey in 99 of 100 pixels; 16 is sensible; null: off"},
+    {"flat", SV_OPT_REAL, GATE(flat), "null", .nullable = true, .min = 0, .max = 1,
+     .help = "a smaller share of its blocks has any structure; 0.02 is sensible; null: off"},
+    {0}};
 #define WEIGHT(f) AT(sv_weight_settings, f)
 static const sv_option weight_options[] = {
     {"clip", SV_OPT_REAL, WEIGHT(clip), "1.0", .min = 0, .max = 1e6, .help = "weight of CLIPScore"},
@@ -134,12 +141,14 @@ static const sv_option score_options[] = {
     {"pillow", SV_OPT_INT, SCORE(pillow), "13", .min = 11, .max = 13, .help = "resize as Pillow 13 or, with 11, as Pillow 11 and older"},
     {"also", SV_OPT_JSON, SCORE(also), "null", .nullable = true,
      .help = "scores to compute although nothing uses them, as in [sharpness, contrast]: docs/SCORES.md"},
-    LATER("held_out"), LATER("gates"), LATER("judge_image"), LATER("itm"),
+    LATER("held_out"), LATER("judge_image"), LATER("itm"),
     {0}};
 static const sv_section score_sections[] = {
     {"clip", SV_SECTION_MAP, clip_options, SCORE(clip), .help = "how well image and caption agree"},
     {"ssim", SV_SECTION_MAP, ssim_options, SCORE(ssim), .help = "how much of an image survives reduction"},
     {"sharpness", SV_SECTION_MAP, sharpness_options, SCORE(sharpness), .help = "how sharp an image is"},
+    {"gates", SV_SECTION_MAP, gate_options, SCORE(gates),
+     .help = "images that count as failed, so that the next seed is tried; other gates draw anew"},
     {"weights", SV_SECTION_MAP, weight_options, SCORE(weights), .help = "the weighted score"},
     {0}};
 
@@ -171,6 +180,7 @@ static const sv_section select_sections[] = {
 static const sv_section captions_sections[] = {
     {"sources", SV_SECTION_LIST, source_options, CAPTIONS(sources), CAPTIONS(source_count), sizeof(sv_source_settings),
      .help = "the files with captions"},
+    {"judge", SV_SECTION_MAP, judge_options, CAPTIONS(judge), .help = "a language model's word on every caption that the list keeps"},
     {0}};
 
 static const sv_section recipe_sections[] = {
@@ -180,7 +190,6 @@ static const sv_section recipe_sections[] = {
     {"score", SV_SECTION_MAP, score_options, AT(sv_recipe, score), .children = score_sections, .help = "how candidates are scored"},
     {"select", SV_SECTION_MAP, select_options, AT(sv_recipe, select), .children = select_sections,
      .help = "which candidates become pairs of the dataset"},
-    {"judge", SV_SECTION_MAP, judge_options, CAPTIONS(judge), .help = "a language model's word on every caption that the list keeps"},
     {"export", SV_SECTION_EXPORTS, NULL, AT(sv_recipe, exports), AT(sv_recipe, export_count), sizeof(sv_export_settings),
      .help = "formats in which the dataset is written"},
     {0}};

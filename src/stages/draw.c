@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/thread.h"
+#include "stages/gates.h"
 
 /* Only the reasons that a resumed run must know; failed candidates carry one of these. */
 #define REASON_NOT_FINITE "not_finite"
@@ -34,6 +35,7 @@ typedef struct group {
     int first;                   /* k of row 0 */
     bool wanted[SV_MOST_ROWS];
     sv_painted painted[SV_MOST_ROWS];
+    sv_refusal refused[SV_MOST_ROWS];   /* by the gates; of wanted rows with a finite picture */
     uint64_t seeds[SV_MOST_ROWS];
     double seconds;              /* of the whole call */
 } group;
@@ -48,6 +50,7 @@ typedef struct finisher {
 typedef struct painter {
     sv_drawing *d;
     sv_painter *painter;
+    sv_quality_work gates;       /* memory of what the gates look at */
     pthread_t thread;
 } painter;
 
@@ -194,6 +197,12 @@ static sv_status finish_group(sv_drawing *d, finisher *f, const group *g, sv_dra
             out->candidate.detail = "the picture holds values that are not finite numbers";
             continue;
         }
+        if (g->refused[i].reason) {
+            out->candidate.reason = g->refused[i].reason;
+            snprintf(out->file, sizeof out->file, "%s", g->refused[i].detail);
+            out->candidate.detail = out->file;
+            continue;
+        }
         SV_TRY(finish_picture(d, &g->painted[i].image, &f->decoded[i], out, err));
         images[i] = &f->decoded[i];
         scored++;
@@ -253,7 +262,7 @@ static sv_status refuse_task(sv_drawing *d, task *t, size_t tokens, sv_error *er
 }
 
 /* Draws the group that holds candidate k, and hands it on. Failed rows are noted in the task. */
-static sv_status paint_group(sv_drawing *d, sv_painter *w, task *t, const sv_condition *text, int first, int limit, sv_error *err) {
+static sv_status paint_group(sv_drawing *d, painter *w, task *t, const sv_condition *text, int first, int limit, sv_error *err) {
     group *g = sv_queue_pop(d->spare);
     if (!g) return SV_OK;
     int rows = d->plan.paint.batch;
@@ -266,20 +275,23 @@ static sv_status paint_group(sv_drawing *d, sv_painter *w, task *t, const sv_con
     }
     double begin = sv_now();
     /* No stop flag: an interrupted run finishes the group in hand. */
-    sv_status st = sv_painter_run(w, text, d->plan.negative, g->seeds, (size_t)rows, g->painted, NULL, err);
+    sv_status st = sv_painter_run(w->painter, text, d->plan.negative, g->seeds, (size_t)rows, g->painted, NULL, err);
+    for (int i = 0; st == SV_OK && i < rows; i++)
+        if (g->wanted[i] && g->painted[i].finite)
+            st = sv_gates_ask(&d->plan.recipe->score.gates, &g->painted[i].image, &w->gates, &g->refused[i], err);
     if (st != SV_OK) {
         sv_queue_push(d->spare, g);
         return st;
     }
     g->seconds = sv_now() - begin;
     for (int i = 0; i < rows; i++)
-        if (g->wanted[i]) t->have[first + i] = g->painted[i].finite ? 1 : -1;
+        if (g->wanted[i]) t->have[first + i] = g->painted[i].finite && !g->refused[i].reason ? 1 : -1;
     atomic_fetch_add(&t->holders, 1);
     if (!sv_queue_push(d->groups, g)) task_release(d, t);
     return SV_OK;
 }
 
-static sv_status paint_task(sv_drawing *d, sv_painter *w, task *t, sv_error *err) {
+static sv_status paint_task(sv_drawing *d, painter *w, task *t, sv_error *err) {
     const sv_generate_settings *s = &d->plan.recipe->generate;
     int want = (int)s->candidates, retries = (int)s->retries, rows = d->plan.paint.batch;
     char *prompt = sv_prompt(s->prompt, t->text);
@@ -315,7 +327,7 @@ static void *painter_main(void *arg) {
     sv_drawing *d = p->d;
     for (task *t; (t = sv_queue_pop(d->tasks));) {
         sv_error err = {0};
-        sv_status st = halted(d) ? SV_OK : paint_task(d, p->painter, t, &err);
+        sv_status st = halted(d) ? SV_OK : paint_task(d, p, t, &err);
         if (st != SV_OK) break_down(d, t, st, &err);
         task_release(d, t);
     }
@@ -386,7 +398,10 @@ void sv_drawing_close(sv_drawing **pointer) {
     for (int i = 0; i < d->painter_count; i++) pthread_join(d->painters[i].thread, NULL);
     if (d->groups) sv_queue_end(d->groups);
     for (int i = 0; i < d->finisher_count; i++) pthread_join(d->finishers[i].thread, NULL);
-    for (int i = 0; i < d->painters_open; i++) sv_painter_close(&d->painters[i].painter);
+    for (int i = 0; i < d->painters_open; i++) {
+        sv_painter_close(&d->painters[i].painter);
+        sv_quality_work_free(&d->painters[i].gates);
+    }
     for (int i = 0; d->finishers && i < d->finisher_count; i++) {
         sv_score_memory_free(&d->finishers[i].memory);
         for (int j = 0; j < SV_MOST_ROWS; j++) sv_image_free(&d->finishers[i].decoded[j]);

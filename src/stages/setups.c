@@ -5,6 +5,7 @@
 
 #include "base/thread.h"
 #include "infer/infer.h"
+#include "stages/gates.h"
 #include "synthvlm/text.h"
 
 /* Vector instructions that ONNX Runtime's kernels tell apart: other ones give other last bits. */
@@ -153,7 +154,7 @@ sv_status sv_generate_setup(const sv_recipe *r, sv_pipeline *p, const sv_engine_
     yyjson_mut_obj_add_str(doc, e, "processor", processor_features());
     yyjson_mut_obj_add_int(doc, e, "threads_per_image", engine->threads);
     yyjson_mut_obj_add_int(doc, e, "batch", engine->batch);
-    st = add_mappers(r, doc, o, err);
+    st = sv_gates_describe(&r->score.gates, doc, o) ? add_mappers(r, doc, o, err) : sv_fail_memory(err, "generate setup", 0);
     if (st == SV_OK) st = add_scheduler(r, p, doc, o, err);
     if (st == SV_OK && !(*json = yyjson_mut_write(doc, YYJSON_WRITE_ALLOW_INF_AND_NAN, NULL))) st = sv_fail_memory(err, "generate setup", 0);
 done:

@@ -181,6 +181,33 @@ same_as() {   # same_as A B: two run directories with the same fingerprint
     sqlite3 fresh/ledger.sqlite 'SELECT candidate, score FROM picked' | diff a.txt -
 }
 
+@test "gates: refused pictures are failed candidates with a reason, the next seed is tried, and no interruption changes that" {
+    recipe r.yaml
+    synthvlm run r.yaml -o open --set score.also=[detail] >/dev/null
+    # a limit that a third of the pictures fails
+    limit=$(sqlite3 open/ledger.sqlite "SELECT printf('%.3f', value) FROM measured WHERE name = 'detail' ORDER BY value LIMIT 1 OFFSET 13")
+    sed -i "s/^score:/&\n  gates: {black: 16, flat: $limit}/" r.yaml
+    synthvlm run r.yaml -o whole >/dev/null
+    failed=$(sqlite3 whole/ledger.sqlite "SELECT count(*) FROM candidates WHERE outcome = 'failed' AND reason = 'flat' AND detail LIKE '%blocks%'")
+    [ "$failed" -gt 5 ]
+    [ "$(sqlite3 whole/ledger.sqlite "SELECT count(*) FROM candidates WHERE outcome = 'failed' AND reason <> 'flat'")" -eq 0 ]
+    [ "$(sqlite3 whole/ledger.sqlite "SELECT max(k) FROM candidates WHERE outcome = 'ok'")" -gt 3 ]
+    [ "$(find whole/images -type f | wc -l)" -eq "$(sqlite3 whole/ledger.sqlite "SELECT count(*) FROM candidates WHERE outcome = 'ok'")" ]
+    # four good ones, or all six tried
+    [ "$(sqlite3 whole/ledger.sqlite "SELECT count(*) FROM (SELECT sum(outcome = 'ok') AS good, count(*) AS n FROM candidates GROUP BY number) WHERE good < 4 AND n < 6")" -eq 0 ]
+    for _ in 1 2 3 4 5; do
+        synthvlm run r.yaml -o broken --workers 2 >/dev/null 2>&1 &
+        pid=$!
+        sleep "$(awk -v s="$RANDOM" 'BEGIN { printf "%.3f", 0.2 + s / 32768 * 1.0 }')"
+        kill -9 $pid 2>/dev/null || true
+        wait $pid || true
+    done
+    synthvlm run r.yaml -o broken >/dev/null
+    same_as whole broken
+    run synthvlm run r.yaml -o black --set 'score.gates={black: 255}'
+    [ "$(sqlite3 black/ledger.sqlite "SELECT count(*) FROM candidates WHERE reason = 'black'")" -eq 60 ]
+}
+
 @test "fewer pairs than asked: exit code 1, with the reason, and the pairs that there are" {
     recipe r.yaml
     fails_with 1 synthvlm run r.yaml -o run --set 'select={count: 500}'

@@ -123,7 +123,7 @@ static void every_mistake_has_its_place(void **state) {
         {"steps: 20", "candidates: {min: 1, max: 8}", "generate.candidates: a map is not available in this version"},
         {"steps: 20", "long_captions: windows", "generate.long_captions: windows is not available in this version"},
         {"  clip: {model: clip}", "  clip: {model: clip, keep: true}", "score.clip.keep: is not available in this version"},
-        {"  clip: {", "  gates: {}\n  clip: {", "score.gates: is not available in this version"},
+        {"  clip: {", "  itm: {}\n  clip: {", "score.itm: is not available in this version"},
         {"score:", "select: {dedup: 0.9}\nscore:", "select.dedup: is not available in this version"},
         /* YAML itself */
         {"  steps: 20", "\tsteps: 20", "r.yaml:9:2: not YAML: invalid tab used as indentation"},

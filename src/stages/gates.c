@@ -1,0 +1,43 @@
+/* gates.c - what a picture must show to become a candidate. */
+#include "stages/gates.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/error.h"
+
+bool sv_gates_on(const sv_gate_settings *g) {
+    return g->black != INT64_MIN || !isnan(g->flat);
+}
+
+sv_status sv_gates_ask(const sv_gate_settings *g, const sv_image *im, sv_quality_work *w, sv_refusal *out, sv_error *err) {
+    out->reason = NULL;
+    out->detail[0] = 0;
+    if (g->black != INT64_MIN) {
+        int brightest;
+        SV_TRY(sv_quality_brightest(im, w, &brightest, err));
+        if (brightest <= g->black) {
+            out->reason = "black";
+            snprintf(out->detail, sizeof out->detail, "99 of 100 pixels are at %d or darker", brightest);
+            return SV_OK;
+        }
+    }
+    if (!isnan(g->flat)) {
+        double detail;
+        SV_TRY(sv_quality(im, SV_MEASURE_DETAIL, 0, w, &detail, err));
+        if (detail < g->flat) {
+            out->reason = "flat";
+            snprintf(out->detail, sizeof out->detail, "%.4f of its blocks are not flat", detail);
+        }
+    }
+    return SV_OK;
+}
+
+bool sv_gates_describe(const sv_gate_settings *g, yyjson_mut_doc *doc, yyjson_mut_val *setup) {
+    if (!sv_gates_on(g)) return true;
+    yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, setup, "gates");
+    bool ok = o && yyjson_mut_obj_add_int(doc, o, "formula", 1);
+    if (ok && g->black != INT64_MIN) ok = yyjson_mut_obj_add_int(doc, o, "black", g->black);
+    if (ok && !isnan(g->flat)) ok = yyjson_mut_obj_add_real(doc, o, "flat", g->flat);
+    return ok;
+}
