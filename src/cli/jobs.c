@@ -42,6 +42,7 @@ static bool take(pool *p, char **text, size_t *capacity, size_t *size, size_t *n
     while (!got && !p->end && !sv_cli_stop) {
         ssize_t n = getline(text, capacity, p->in);
         if (n < 0) {
+            if (sv_cli_stop) break;                /* the signal ended the read */
             p->end = true;
             if (ferror(p->in)) {
                 pthread_mutex_lock(&p->writing);

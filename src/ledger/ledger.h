@@ -247,7 +247,8 @@ sv_status sv_ledger_score_count(sv_ledger *l, sv_scope scope, int64_t generate, 
 /* Every good candidate of a generate setup with its file, in order, in pieces as above: for checks of the files. */
 sv_status sv_ledger_read_files(sv_ledger *l, int64_t generate, int64_t after_number, int after_k, size_t limit, sv_file_batch *out, sv_error *err);
 /* Forgets a candidate and its scores, because its file is gone or damaged: it is made again, with the same bytes, by the next generate.
- * Picks that name it stay, since the same picture comes back. */
+ * Picks that name it stay, since the same picture comes back. Exports with it are forgotten too: a dataset's image can be the same file
+ * under a second name (a hard link), and then is as damaged. */
 sv_status sv_ledger_forget_candidate(sv_ledger *l, int64_t generate, int64_t number, int k, sv_error *err);
 
 /* ---- selections (selections.c) ---- */

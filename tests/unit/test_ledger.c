@@ -426,9 +426,16 @@ static void selections(void **state) {
     free(json);
     assert_int_equal(sv_ledger_story(w.l, 3, 7, &json, &err), SV_E_INPUT);
     assert_int_equal(sv_ledger_story(w.l, 4, -1, &json, &err), SV_E_INPUT);
+    const sv_export_row row = {.path = "dataset/llava", .format = "llava", .options = "{}", .selection = id, .pairs = 2, .bytes = 9, .digest = "d"};
+    OK(sv_ledger_begin(w.l, &err));
+    OK(sv_ledger_put_export(w.l, &row, &err));
+    OK(sv_ledger_forget_candidate(w.l, w.generate, 1, 0, &err));
+    OK(sv_ledger_commit(w.l, &err));
+    assert_int_equal(ask("SELECT count(*) FROM exports"), 1);      /* number 1 was not picked */
     OK(sv_ledger_begin(w.l, &err));
     OK(sv_ledger_forget_candidate(w.l, w.generate, 2, 0, &err));
     OK(sv_ledger_commit(w.l, &err));
+    assert_int_equal(ask("SELECT count(*) FROM exports"), 0);
     assert_int_equal(sv_ledger_each_pick(w.l, id, true, see, &by_rank, &err), SV_E_INPUT);
     sv_ledger_close(&w.l);
 }
