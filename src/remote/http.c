@@ -178,6 +178,8 @@ sv_status sv_http_post(sv_http *h, const char *url, const char *bearer, const ch
     curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, take_header);
     curl_easy_setopt(e, CURLOPT_HEADERDATA, t);
+    const char *certificates = getenv("SSL_CERT_FILE");   /* OpenSSL's own variable, which libcurl does not look at */
+    if (certificates && *certificates) curl_easy_setopt(e, CURLOPT_CAINFO, certificates);
     CURLcode rc = curl_easy_setopt(e, CURLOPT_URL, url);
     CURLMcode added = rc == CURLE_OK ? curl_multi_add_handle(h->multi, e) : CURLM_OUT_OF_MEMORY;
     if (added != CURLM_OK) {

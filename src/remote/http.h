@@ -1,5 +1,5 @@
 /* http.h - many HTTP requests at once from one thread (libcurl's multi interface): HTTP/1.1 and 2, connections kept open, TLS with the system's
- * certificates, the proxy of the environment (http_proxy, https_proxy, no_proxy).
+ * certificates or those of SSL_CERT_FILE, the proxy of the environment (http_proxy, https_proxy, no_proxy).
  *
  * Redirects are not followed: a key must not travel to another host than the one that it was given for. Every request ends: connecting, the
  * whole request and the size of the answer are bounded.
