@@ -1,7 +1,7 @@
 /* hash_index.c - hashes near a hash, without looking at all of them: four tables, each by 16 of the 64 bits.
  *
- * If no band b differs in at most r[b] bits, the bands together differ in at least the sum of r[b] + 1. With that sum just above the distance that is asked
- * for, one band must be near; a query looks only into the buckets that its bands reach with r[b] flips. */
+ * If no band b differs in at most r[b] bits, the bands together differ in at least the sum of r[b] + 1. With that sum just above the distance
+ * that is asked for, one band must be near; a query looks only into the buckets that its bands reach with r[b] flips. */
 #include <stdlib.h>
 
 #include "base/error.h"

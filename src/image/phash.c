@@ -34,8 +34,8 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Coefficients 0..7 of the unnormalised DCT-II of 32 values `stride` apart. Values that mirror each other are added or subtracted first, so that what cancels
- * does so exactly: the coefficients of a plain or symmetric picture are zeros, as SciPy's are, and not rounding errors with a sign. */
+/* Coefficients 0..7 of the unnormalised DCT-II of 32 values `stride` apart. Values that mirror each other are added or subtracted first, so that
+ * what cancels does so exactly: the coefficients of a plain or symmetric picture are zeros, as SciPy's are, and not rounding errors with a sign. */
 static void low_frequencies(const double *in, int stride, double out[HASH_SIDE]) {
     const double pi = 3.14159265358979323846;
     double fold[DCT_SIDE];

@@ -28,7 +28,8 @@ static inline int sv_hash_distance(uint64_t a, uint64_t b) { return __builtin_po
 #define SV_HASH_MOST_DISTANCE 12
 
 /* Hashes with a name each, found by distance: hashes that differ in few bits differ in very few, or none, in one of four bands of 16 bits, so that
- * only entries near in one band are looked at (multi-index hashing, Norouzi et al. 2012). Memory: 64 to 128 bytes an entry, and 4 MiB. One thread at a time. */
+ * only entries near in one band are looked at (multi-index hashing, Norouzi et al. 2012). Memory: 64 to 128 bytes an entry, and 4 MiB.
+ * One thread at a time. */
 typedef struct sv_hash_index sv_hash_index;
 sv_status sv_hash_index_open(sv_hash_index **out, int distance, sv_error *err);
 void sv_hash_index_close(sv_hash_index **index);

@@ -5,8 +5,8 @@
  */
 #include "ledger/internal.h"
 
-/* Terms of the weighted score other than clip and ssim, and the first of them that is below its limit: of the selection s and its candidate d. Their weights
- * and limits stand in the selection's settings. */
+/* Terms of the weighted score other than clip and ssim, and the first of them that is below its limit: of the selection s and its candidate d.
+ * Their weights and limits stand in the selection's settings. */
 #define OTHER_SCORES                                                                                                                        \
     "FROM selection_scores z JOIN scores q ON q.setup = z.setup AND q.generate = d.setup AND q.number = d.number AND q.k = d.k"             \
     " WHERE z.selection = s.id AND z.name NOT IN ('clip', 'ssim')"

@@ -6,7 +6,8 @@
 
 /* In the order of sv_term. */
 static const sv_scorer_kind *const kinds[] = {
-    &sv_scorer_clip, &sv_scorer_ssim, &sv_scorer_clean, &sv_scorer_colour, &sv_scorer_contrast, &sv_scorer_detail, &sv_scorer_exposure, &sv_scorer_sharpness,
+    &sv_scorer_clip, &sv_scorer_ssim, &sv_scorer_clean, &sv_scorer_colour, &sv_scorer_contrast, &sv_scorer_detail,
+    &sv_scorer_exposure, &sv_scorer_sharpness,
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 _Static_assert((int)KINDS <= (int)SV_MOST_SCORERS, "raise SV_MOST_SCORERS");

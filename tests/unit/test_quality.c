@@ -4,6 +4,7 @@
 
 #include "image/phash.h"
 #include "image/quality.h"
+#include "stages/gates.h"
 
 static double measure(const sv_image *im, sv_measure m) {
     sv_quality_work w = {0};
@@ -124,6 +125,34 @@ static void what_they_catch(void **state) {
     sv_image_free(&bad);
 }
 
+static const char *refusal(const sv_image *im, int64_t black, double flat) {
+    const sv_gate_settings g = {.black = black, .flat = flat};
+    sv_quality_work w = {0};
+    sv_error err = {0};
+    sv_refusal r;
+    must(sv_gates_ask(&g, im, &w, &r, &err), &err);
+    sv_quality_work_free(&w);
+    assert_true((r.reason != NULL) == (r.detail[0] != 0));
+    return r.reason ? r.reason : "";
+}
+
+static void gates(void **state) {
+    sv_image im = {0};
+    paint_scene(&im);
+    size_t bytes = sv_image_bytes(&im);
+    assert_string_equal(refusal(&im, 16, 0.02), "");
+    memset(im.data, 100, bytes);
+    assert_string_equal(refusal(&im, 16, 0.02), "flat");
+    assert_string_equal(refusal(&im, 100, NAN), "black");
+    assert_string_equal(refusal(&im, 99, NAN), "");
+    memset(im.data, 3, bytes);
+    im.data[0] = im.data[1] = im.data[2] = 255;   /* a speck does not save it */
+    assert_string_equal(refusal(&im, 16, 0.02), "black");
+    assert_string_equal(refusal(&im, INT64_MIN, 0.02), "flat");
+    assert_string_equal(refusal(&im, INT64_MIN, NAN), "");   /* off */
+    sv_image_free(&im);
+}
+
 /* Pictures of a few pixels have a value, too. */
 static void tiny(void **state) {
     for (int w = 1; w <= 9; w++)
@@ -240,8 +269,8 @@ static void index_finds_what_a_scan_finds(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(measures), cmocka_unit_test(what_they_catch), cmocka_unit_test(tiny), cmocka_unit_test(hashes), cmocka_unit_test(nearness),
-        cmocka_unit_test(index_finds_what_a_scan_finds),
+        cmocka_unit_test(measures), cmocka_unit_test(what_they_catch), cmocka_unit_test(gates), cmocka_unit_test(tiny), cmocka_unit_test(hashes),
+        cmocka_unit_test(nearness), cmocka_unit_test(index_finds_what_a_scan_finds),
     };
     return cmocka_run_group_tests_name("quality", tests, NULL, NULL);
 }
