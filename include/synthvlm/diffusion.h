@@ -92,10 +92,12 @@ typedef struct sv_pipeline sv_pipeline;
 sv_status sv_pipeline_open(sv_pipeline **out, const char *model_dir, const sv_engine_options *o, const sv_log *log, sv_error *err);
 void sv_pipeline_close(sv_pipeline **p);
 const char *sv_pipeline_family(const sv_pipeline *p);            /* "Stable Diffusion 1.x" … */
-const char *sv_pipeline_scheduler_config(const sv_pipeline *p);  /* text of scheduler_config.json */
 int sv_pipeline_multiple(const sv_pipeline *p);                  /* image sides must be multiples of this */
 void sv_pipeline_default_size(const sv_pipeline *p, int *width, int *height);
 void sv_pipeline_defaults(const sv_pipeline *p, int *steps, double *guidance);   /* of a call, as diffusers has them for the family */
+/* The scheduler that a painter of this pipeline uses: the model's own with `override` (as in sv_scheduler_open, may be NULL) laid over it, and with what
+ * diffusers' pipeline class amends in it. */
+sv_status sv_pipeline_scheduler(const sv_pipeline *p, const char *override, sv_scheduler **out, sv_error *err);
 /* SHA-256 (hex) over the sorted (relative path, SHA-256) of the files used; cached beside nothing: computed at first call. */
 sv_status sv_pipeline_hash(sv_pipeline *p, char out[65], sv_error *err);
 

@@ -54,7 +54,7 @@ static sv_status open_sampler(sv_painter *w, const sv_paint_options *o, sv_error
     sv_sample_options_init(&so, o->steps);
     so.eta = o->eta;
     so.unit_sigmas = w->p->family->packed;
-    SV_TRY(sv_scheduler_open_amended(&w->scheduler, w->p->dir.scheduler, o->scheduler, w->p->family->amend, err));
+    SV_TRY(sv_pipeline_scheduler(w->p, o->scheduler, &w->scheduler, err));
     bool own_sigmas = strcmp(sv_scheduler_class(w->scheduler), "FlowMatchEulerDiscreteScheduler") == 0 || w->scheduler->config.use_flow_sigmas;
     if (so.unit_sigmas && !own_sigmas)
         return sv_fail(err, SV_E_USAGE, "scheduler", "%s gives its own sigmas, which %s does not take", w->p->family->name(&w->p->dir), sv_scheduler_class(w->scheduler));

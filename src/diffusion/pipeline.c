@@ -1,5 +1,6 @@
 /* pipeline.c - opening a model: its parts are loaded side by side, and everything that a picture depends on is read from configs and graphs. */
 #include "diffusion/pipeline.h"
+#include "diffusion/scheduler.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,8 +171,8 @@ const char *sv_pipeline_family(const sv_pipeline *p) {
     return p->family->name(&p->dir);
 }
 
-const char *sv_pipeline_scheduler_config(const sv_pipeline *p) {
-    return p->dir.scheduler;
+sv_status sv_pipeline_scheduler(const sv_pipeline *p, const char *override, sv_scheduler **out, sv_error *err) {
+    return sv_scheduler_open_amended(out, p->dir.scheduler, override, p->family->amend, err);
 }
 
 int sv_pipeline_multiple(const sv_pipeline *p) {

@@ -107,7 +107,7 @@ static sv_status add_mappers(const sv_recipe *r, yyjson_mut_doc *doc, yyjson_mut
 
 static sv_status add_scheduler(const sv_recipe *r, const sv_pipeline *p, yyjson_mut_doc *doc, yyjson_mut_val *object, sv_error *err) {
     sv_scheduler *scheduler = NULL;
-    SV_TRY(sv_scheduler_open(&scheduler, sv_pipeline_scheduler_config(p), r->generate.scheduler, err));
+    SV_TRY(sv_pipeline_scheduler(p, r->generate.scheduler, &scheduler, err));
     const char *json = sv_scheduler_json(scheduler);
     yyjson_doc *config = yyjson_read(json, strlen(json), YYJSON_READ_ALLOW_INF_AND_NAN);
     yyjson_mut_val *copy = yyjson_val_mut_copy(doc, yyjson_doc_get_root(config));
