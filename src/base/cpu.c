@@ -21,5 +21,3 @@ bool sv_cpu_neon(void) {
     return false;
 #endif
 }
-
-const char *sv_cpu_name(void) { return sv_cpu_avx2() ? "avx2" : sv_cpu_neon() ? "neon" : "plain"; }

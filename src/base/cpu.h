@@ -15,7 +15,4 @@ bool sv_cpu_neon(void);
 /* Turns the variants off (and on again), so that tests can compare them with plain C. Not for use while other threads run kernels. */
 void sv_cpu_plain(bool plain);
 
-/* "avx2", "neon" or "plain": what the kernels will use. */
-const char *sv_cpu_name(void);
-
 #endif

@@ -74,13 +74,6 @@ void sv_queue_end(sv_queue *q) {
     pthread_mutex_unlock(&q->lock);
 }
 
-size_t sv_queue_size(sv_queue *q) {
-    pthread_mutex_lock(&q->lock);
-    size_t n = q->size;
-    pthread_mutex_unlock(&q->lock);
-    return n;
-}
-
 void sv_queue_close(sv_queue **q) {
     if (!*q) return;
     pthread_mutex_destroy(&(*q)->lock);

@@ -9,11 +9,10 @@
 /* A bounded queue of pointers, many producers and consumers. */
 typedef struct sv_queue sv_queue;
 sv_queue *sv_queue_open(size_t capacity);             /* NULL when memory runs out */
-bool sv_queue_push(sv_queue *q, void *item);          /* waits while full; false once closed (item is not taken) */
-void *sv_queue_pop(sv_queue *q);                      /* waits while empty; NULL once closed and empty */
+bool sv_queue_push(sv_queue *q, void *item);          /* waits while full; false once ended (item is not taken) */
+void *sv_queue_pop(sv_queue *q);                      /* waits while empty; NULL once ended and empty */
 void *sv_queue_pop_for(sv_queue *q, double seconds);  /* the same, but NULL also when nothing came in that time */
 void sv_queue_end(sv_queue *q);                       /* no more pushes; pops drain what is left */
-size_t sv_queue_size(sv_queue *q);
 void sv_queue_close(sv_queue **q);                    /* frees; nobody may be waiting */
 
 /* Runs fn(user, thread_index, begin, end) over 0..n-1 in chunks on `threads` threads (0: all cores). Chunks are handed out in order.

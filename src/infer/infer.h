@@ -13,8 +13,6 @@
 
 /* "1.32.0", or NULL if the library cannot be loaded (then err says where it was looked for). Static memory. */
 const char *sv_runtime_version(sv_error *err);
-/* Short names of the execution providers that the loaded library has and we know how to ask for: "cpu, cuda". */
-sv_status sv_runtime_providers(char *buf, size_t size, sv_error *err);
 
 /* ---- sessions (session.c) ---- */
 
@@ -44,10 +42,6 @@ sv_status sv_session_open(sv_session **out, const char *path, const sv_session_o
 void sv_session_close(sv_session **s);
 
 const char *sv_session_path(const sv_session *s);
-size_t sv_session_input_count(const sv_session *s);
-size_t sv_session_output_count(const sv_session *s);
-const sv_tensor_info *sv_session_input_at(const sv_session *s, size_t i);
-const sv_tensor_info *sv_session_output_at(const sv_session *s, size_t i);
 const sv_tensor_info *sv_session_input(const sv_session *s, const char *name);     /* NULL: no such input */
 const sv_tensor_info *sv_session_output(const sv_session *s, const char *name);
 bool sv_session_has_f16(const sv_session *s);                                      /* any input or output is float16 */

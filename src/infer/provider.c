@@ -24,7 +24,7 @@ static const provider providers[] = {
 };
 #define PROVIDERS (sizeof providers / sizeof providers[0])
 
-/* Writes the short names of what the library offers; `want` (may be NULL) is looked for among them. */
+/* Writes the short names of what the library offers; `want` is looked for among them. */
 static sv_status list(const sv_runtime *rt, char *buf, size_t size, const char *want, const provider **found, sv_error *err) {
     char **names = NULL;
     int n = 0;
@@ -35,19 +35,11 @@ static sv_status list(const sv_runtime *rt, char *buf, size_t size, const char *
         bool there = false;
         for (int k = 0; k < n; k++) there |= strcmp(names[k], providers[i].ort) == 0;
         if (!there) continue;
-        if (want && strcmp(want, providers[i].name) == 0) *found = &providers[i];
+        if (strcmp(want, providers[i].name) == 0) *found = &providers[i];
         int w = snprintf(buf + used, size - used, "%s%s", used ? ", " : "", providers[i].name);
         if (w > 0 && (size_t)w < size - used) used += (size_t)w;
     }
     return sv_runtime_check(rt, rt->api->ReleaseAvailableProviders(names, n), SV_E_LIBRARY, "ONNX Runtime", err);
-}
-
-sv_status sv_runtime_providers(char *buf, size_t size, sv_error *err) {
-    const sv_runtime *rt;
-    SV_TRY(sv_runtime_acquire(&rt, err));
-    sv_status st = list(rt, buf, size, NULL, NULL, err);
-    sv_runtime_release();
-    return st;
 }
 
 static OrtStatus *append_cuda(const OrtApi *api, OrtSessionOptions *so) {

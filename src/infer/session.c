@@ -147,10 +147,6 @@ void sv_session_close(sv_session **session) {
 }
 
 const char *sv_session_path(const sv_session *s) { return s->path; }
-size_t sv_session_input_count(const sv_session *s) { return s->inputs.count; }
-size_t sv_session_output_count(const sv_session *s) { return s->outputs.count; }
-const sv_tensor_info *sv_session_input_at(const sv_session *s, size_t i) { return i < s->inputs.count ? &s->inputs.items[i] : NULL; }
-const sv_tensor_info *sv_session_output_at(const sv_session *s, size_t i) { return i < s->outputs.count ? &s->outputs.items[i] : NULL; }
 
 static const sv_tensor_info *find(const sv_tensor_list *l, const char *name) {
     for (size_t i = 0; i < l->count; i++)
