@@ -282,3 +282,25 @@ stable() {
     fails_with 4 curate
     says 'asks for a long pause'
 }
+
+@test "a grown file, another list, a later earlier duplicate: only new texts are asked about" {
+    captions 10 'a bad caption of a cup'
+    server
+    recipe
+    sed -i 's/process: .*/process: [{whitespace_normalization_mapper: }, {document_deduplicator: {lowercase: true}}]/' r.yaml
+    curate >/dev/null
+    [ "$(asked)" -eq 11 ]
+    printf '%s\n' 'A RED apple lies beside cup number 3.' 'A green pear stands in a bowl.' 'another bad caption' >>c.txt
+    run curate --json
+    [ "$status" -eq 0 ] || { echo "$output"; return 1; }
+    says '"captions":14,"added":3,"repeated":11,"faults":0,"judged":14,"kept":11,'
+    [ "$(asked)" -eq 13 ]
+    [ "$(ask "SELECT group_concat(n, ' ') FROM (SELECT rule || '=' || count(*) AS n FROM rejected GROUP BY rule ORDER BY 1)")" = 'document_deduplicator=1 llm_judge=2' ]
+    # Another list and back again: the rows of the first one are as they were.
+    stable | grep -v '^source|\|^caption|\|^setup|\|^current|' >grown.txt
+    run curate --set 'captions.process=[]' --json
+    says '"kept":12,'
+    [ "$(asked)" -eq 14 ]
+    curate >/dev/null
+    stable | grep -v '^source|\|^caption|\|^setup|\|^current|' | grep -F -f <(cut -d'|' -f1,2 grown.txt) | diff grown.txt -
+}
