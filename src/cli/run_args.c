@@ -9,10 +9,12 @@ sv_status sv_run_args_read(const sv_args *args, sv_run_args *out, sv_error *err)
     size_t n = sv_arg_all(args, "set", &sets);
     sv_status st = sv_arg_int(args, "workers", 1, 1024, &workers, err);
     if (st != SV_OK) return st;
+    const char *dir = sv_arg(args, "out");
+    if (dir && !*dir) return sv_cli_usage(err, sv_arg_command(args), "--out", "must name a directory");
     sv_cli_stage_options(&out->options);
     out->options.workers = (int)workers;
     out->options.strict = sv_arg_on(args, "strict");
-    return sv_run_find(sv_arg_at(args, 0), sv_arg(args, "out"), sets, n, &out->recipe, &out->dir, err);
+    return sv_run_find(sv_arg_at(args, 0), dir, sets, n, &out->recipe, &out->dir, err);
 }
 
 void sv_run_args_free(sv_run_args *a) {
