@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "args.h"
+
 sv_status sv_run_args_read(const sv_args *args, sv_run_args *out, sv_error *err) {
     *out = (sv_run_args){0};
     int64_t workers = 0;

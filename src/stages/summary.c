@@ -104,7 +104,7 @@ static void line(sv_buf *b, const char *label, int64_t count, const char *unit) 
 /* Reasons on lines of their own, right below the step that they belong to. */
 static void add_reasons(sv_buf *b, const reasons *r) {
     for (size_t i = 0; i < r->count; i++) sv_buf_printf(b, "             %9lld   %s\n", (long long)r->list[i].count, r->list[i].name);
-    if (r->other_count) sv_buf_printf(b, "             %9lld   for %zu other reasons\n", (long long)r->others, r->other_count);
+    if (r->other_count) sv_buf_printf(b, "             %9lld   for %zu other reason%s\n", (long long)r->others, r->other_count, r->other_count == 1 ? "" : "s");
 }
 
 static void text_funnel(const summary *s, sv_buf *b) {
@@ -159,7 +159,7 @@ static void text_places(const summary *s, sv_buf *b) {
         snprintf(remark, sizeof remark, "%lld pairs, %.1f %s", (long long)e->pairs, size / (size < 1e6 ? 1e3 : size < 1e9 ? 1e6 : 1e9), unit);
         place(b, i ? "" : "datasets", s->dir, e->path, remark);
     }
-    if (s->has_sheet) place(b, "sheet", s->dir, "sheet.png", "candidates of six captions side by side");
+    if (s->has_sheet) place(b, "sheet", s->dir, "sheet.png", "candidates of up to six captions, side by side");
     snprintf(remark, sizeof remark, "why a pair was dropped: synthvlm show %.150s ID", s->dir);
     place(b, "ledger", s->dir, "ledger.sqlite", remark);
 }
