@@ -124,18 +124,17 @@ static void *range_main(void *arg) {
 }
 
 sv_status sv_parallel(unsigned threads, size_t n, size_t chunk, sv_range_fn fn, void *user, sv_error *err) {
-    enum { MOST = 256 };
     if (!n) return SV_OK;
     if (!chunk) chunk = 1;
     if (!threads) threads = sv_cpu_count();
-    if (threads > MOST) threads = MOST;
+    if (threads > SV_MOST_THREADS) threads = SV_MOST_THREADS;
     size_t chunks = (n - 1) / chunk + 1;
     if (threads > chunks) threads = (unsigned)chunks;
 
     range_job j = {.fn = fn, .user = user, .n = n, .chunk = chunk};
     pthread_mutex_init(&j.lock, NULL);
-    range_thread args[MOST];
-    pthread_t ids[MOST];
+    range_thread args[SV_MOST_THREADS];
+    pthread_t ids[SV_MOST_THREADS];
     unsigned started = 1;   /* the calling thread is number 0 */
     for (unsigned i = 0; i < threads; i++) args[i] = (range_thread){&j, i};
     while (started < threads && pthread_create(&ids[started], NULL, range_main, &args[started]) == 0) started++;

@@ -18,6 +18,7 @@ void sv_queue_close(sv_queue **q);                    /* frees; nobody may be wa
 /* Runs fn(user, thread_index, begin, end) over 0..n-1 in chunks on `threads` threads (0: all cores). Chunks are handed out in order.
  * A failing chunk stops the hand-out; the error of the lowest chunk is returned. */
 typedef sv_status (*sv_range_fn)(void *user, unsigned thread, size_t begin, size_t end, sv_error *err);
+#define SV_MOST_THREADS 256   /* more are never started */
 sv_status sv_parallel(unsigned threads, size_t n, size_t chunk, sv_range_fn fn, void *user, sv_error *err);
 
 unsigned sv_cpu_count(void);                          /* usable cores (affinity, cgroup quota) */

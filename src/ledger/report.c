@@ -83,13 +83,15 @@ sv_status sv_ledger_rate(sv_ledger *l, sv_stage stage, int last, sv_rate *out, s
     *out = (sv_rate){0};
     sqlite3_stmt *s;
     bool row;
-    SV_TRY(sv_sql_query(l, &s, err, "SELECT count(*), min(finished_ms), max(finished_ms), avg(seconds) FROM (SELECT finished_ms, seconds FROM timings"
-                        " WHERE id > (SELECT max(id) FROM timings) - 4 * ?2 AND stage = ?1 ORDER BY id DESC LIMIT ?2)", "tn", sv_stage_name(stage), last));
+    /* The time between two finishes counts if it is explained by the work: a longer one is a pause between two processes. */
+    SV_TRY(sv_sql_query(l, &s, err, "SELECT count(*), sum(CASE WHEN gap <= 3000 + 24000 * seconds THEN gap ELSE 0 END), max(finished_ms), avg(seconds) FROM"
+                        " (SELECT finished_ms, seconds, finished_ms - lag(finished_ms) OVER (ORDER BY finished_ms) AS gap FROM (SELECT finished_ms, seconds FROM timings"
+                        " WHERE id > (SELECT max(id) FROM timings) - 4 * ?2 AND stage = ?1 ORDER BY id DESC LIMIT ?2))", "tn", sv_stage_name(stage), last));
     SV_TRY(sv_sql_step(l, s, &row, err));
     if (row) {
         out->count = sqlite3_column_int64(s, 0);
+        out->seconds = (double)sqlite3_column_int64(s, 1) / 1000;
         out->last_ms = sqlite3_column_int64(s, 2);
-        out->seconds = (double)(out->last_ms - sqlite3_column_int64(s, 1)) / 1000;
         out->mean_cost = sqlite3_column_double(s, 3);
     }
     sv_sql_done(s);

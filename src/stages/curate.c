@@ -5,6 +5,7 @@
 
 #include "stages/judge.h"
 #include "stages/rundir.h"
+#include "text/unicode.h"
 
 #define PIECE 20000
 
@@ -78,6 +79,13 @@ static void stats_json(judging *j, const double *values) {
     sv_buf_putc(&j->stats, '}');
 }
 
+/* Nothing but blanks: no picture can show it and no dataset takes it, whatever the process list says. */
+static bool is_blank(const char *text, size_t size) {
+    for (const char *p = text; p < text + size;)
+        if (!sv_char_is(sv_next_char(&p), SV_CH_SPACE)) return false;
+    return true;
+}
+
 static sv_status write_piece(judging *j, const sv_caption_batch *b, sv_error *err) {
     sv_ledger *l = j->run->ledger;
     SV_TRY(sv_ledger_begin(l, err));
@@ -90,6 +98,10 @@ static sv_status write_piece(judging *j, const sv_caption_batch *b, sv_error *er
         if (j->name_count) stats_json(j, o->stats);
         sv_verdict v = {.number = c->number, .keep = o->keep, .rule = o->rule, .value = o->value, .min = o->min, .max = o->max, .duplicate_of = o->duplicate_of,
                         .text = changed ? o->text : NULL, .text_size = o->size, .stats = j->name_count ? j->stats.data : NULL};
+        if (v.keep && is_blank(o->text, o->size)) {
+            v.keep = false;
+            v.rule = "empty_caption";
+        }
         st = sv_buf_ok(&j->stats, err);
         if (st == SV_OK) st = sv_ledger_add_verdict(l, j->curate, &v, j->replace, err);
     }

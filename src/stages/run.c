@@ -8,8 +8,30 @@
 #include "stages/produce.h"
 #include "synthvlm/dataset.h"
 
+/* Finds out about missing model parts and settings that do not fit the model before hours are spent on captions, and before the recipe becomes the
+ * directory's own. */
+static sv_status check_models(const sv_recipe *r, sv_error *err) {
+    sv_model_dir model;
+    sv_model_sizes sizes;
+    const int32_t *size = r->generate.size;
+    SV_TRY(sv_model_dir_read(&model, r->generate.model, err));
+    sv_status st = sv_model_dir_check(&model, err);
+    if (st == SV_OK) st = sv_model_dir_sizes(&model, &sizes, err);
+    if (st == SV_OK && (size[0] % sizes.multiple || size[1] % sizes.multiple)) {
+        st = sv_fail(err, SV_E_RECIPE, "generate.size", "%dx%d does not fit this model: both sides must be multiples of %d", size[0], size[1], sizes.multiple);
+        sv_hint(err, st, "the model's own size is %dx%d", sizes.width, sizes.height);
+    }
+    sv_model_dir_free(&model);
+    if (st == SV_OK && r->score.clip.model && !sv_is_dir(r->score.clip.model)) {
+        st = sv_fail(err, SV_E_MODEL, r->score.clip.model, "no such directory");
+        sv_hint(err, st, "score.clip.model is a local CLIP directory with ONNX parts; null turns CLIPScore off");
+    }
+    return st;
+}
+
 sv_status sv_stage_generate(const char *dir, const sv_recipe *r, const sv_stage_options *o, sv_draw_report *report, sv_error *err) {
     sv_rundir *run = NULL;
+    SV_TRY(check_models(r, err));
     sv_status st = sv_rundir_open(&run, dir, r, o, err);
     if (st == SV_OK) st = sv_generate(run, false, report, err);
     sv_rundir_close(&run);
@@ -81,22 +103,8 @@ static sv_status make_sheet(sv_rundir *run, sv_error *err) {
     return st;
 }
 
-/* Finds out about missing model parts before hours are spent on captions. */
-static sv_status check_models(const sv_recipe *r, sv_error *err) {
-    sv_model_dir model;
-    SV_TRY(sv_model_dir_read(&model, r->generate.model, err));
-    sv_status st = sv_model_dir_check(&model, err);
-    sv_model_dir_free(&model);
-    if (st == SV_OK && r->score.clip.model && !sv_is_dir(r->score.clip.model)) {
-        st = sv_fail(err, SV_E_MODEL, r->score.clip.model, "no such directory");
-        sv_hint(err, st, "score.clip.model is a local CLIP directory with ONNX parts; null turns CLIPScore off");
-    }
-    return st;
-}
-
 /* Fewer pairs than asked is said at the end; the datasets of what there is are written all the same. */
 static sv_status run_all(sv_rundir *run, sv_error *err) {
-    SV_TRY(check_models(run->recipe, err));
     SV_TRY(sv_curate(run, NULL, err));
     SV_TRY(produce(run, err));
     sv_status selected = sv_select(run, NULL, err);
@@ -114,6 +122,7 @@ static sv_status run_all(sv_rundir *run, sv_error *err) {
 
 sv_status sv_run(const char *dir, const sv_recipe *r, const sv_stage_options *o, sv_error *err) {
     sv_rundir *run = NULL;
+    SV_TRY(check_models(r, err));
     sv_status st = sv_rundir_open(&run, dir, r, o, err);
     if (st == SV_OK) st = run_all(run, err);
     sv_rundir_close(&run);

@@ -7,7 +7,7 @@
 #include "stages/produce.h"
 #include "stages/setups.h"
 
-enum { PIECE = 1024, MOST_THREADS = 256 };
+enum { PIECE = 1024 };
 
 /* Candidates of one caption that are scored in one call: items[begin .. end). */
 typedef struct span {
@@ -23,18 +23,20 @@ typedef struct scoring {
     int rows;
     const sv_file_batch *batch;
     span *spans;
-    sv_score_memory *memory[MOST_THREADS];
+    sv_score_memory *memory[SV_MOST_THREADS];
     sv_image (*images)[SV_MOST_ROWS];               /* by thread */
 } scoring;
 
-/* Reads one picture; false if it is gone or damaged, which is said by name. */
-static bool read_picture(scoring *s, const sv_file_item *item, sv_image *im) {
-    sv_error err = {0};
+/* Reads one picture. One that is gone or damaged is said by name and *lost; any other fault, such as too little memory, is no fault of the file. */
+static sv_status read_picture(scoring *s, const sv_file_item *item, sv_image *im, bool *lost, sv_error *err) {
     char *path = sv_path_join(s->run->dir, item->file);
-    bool good = path && sv_image_read(im, path, &err) == SV_OK;
-    if (!good) sv_say(&s->run->o.log, SV_LOG_WARN, "%s: %s; it will be drawn again", item->file, path ? err.why : "out of memory");
+    if (!path) return sv_fail_memory(err, item->file, 0);
+    sv_status st = sv_image_read(im, path, err);
     free(path);
-    return good;
+    *lost = st == SV_E_INPUT;
+    if (!*lost) return st;
+    sv_say(&s->run->o.log, SV_LOG_WARN, "%s: %s; it will be drawn again", item->file, err ? err->why : "cannot be read");
+    return SV_OK;
 }
 
 static sv_status score_spans(void *user, unsigned thread, size_t begin, size_t end, sv_error *err) {
@@ -47,7 +49,7 @@ static sv_status score_spans(void *user, unsigned thread, size_t begin, size_t e
         for (size_t j = p->begin; j < p->end; j++) {
             const sv_file_item *item = &s->batch->items[j];
             int row = item->k % s->rows;
-            p->lost[row] = !read_picture(s, item, &s->images[thread][row]);
+            SV_TRY(read_picture(s, item, &s->images[thread][row], &p->lost[row], err));
             if (!p->lost[row]) rows[row] = &s->images[thread][row];
         }
         sv_status st = sv_scorers_prepare(s->scorers, s->batch->items[p->begin].text, &text, err);
@@ -143,7 +145,7 @@ sv_status sv_score(sv_rundir *run, int64_t *scored, int64_t *lost, sv_error *err
     if (st == SV_OK) st = sv_scorers_open(&s.scorers, run->recipe, s.rows, err);
     if (st == SV_OK) st = sv_scorers_use(run, s.scorers, setups, err);
     if (st == SV_OK) st = score_all(&s, scope, generate.id, setups, scored, lost, err);
-    for (unsigned i = 0; i < threads && i < MOST_THREADS; i++) sv_score_memory_free(&s.memory[i]);
+    for (unsigned i = 0; i < threads && i < SV_MOST_THREADS; i++) sv_score_memory_free(&s.memory[i]);
     for (unsigned i = 0; s.images && i < threads; i++)
         for (int j = 0; j < SV_MOST_ROWS; j++) sv_image_free(&s.images[i][j]);
     free(s.images);

@@ -57,6 +57,13 @@ static sv_status fill_entry(sheet *s, entry *e, yyjson_val *candidate, const cha
     return SV_OK;
 }
 
+static void drop_entry(entry *e) {
+    sv_image_free(&e->image);
+    free(e->caption);
+    free(e->note);
+    *e = (entry){.there = false};
+}
+
 static sv_status fill_row(sheet *s, size_t row, sv_error *err) {
     char *json = NULL;
     SV_TRY(sv_ledger_story(s->ledger, s->numbers[row], -1, &json, err));
@@ -66,9 +73,13 @@ static sv_status fill_row(sheet *s, size_t row, sv_error *err) {
     size_t i, n, column = 0;
     sv_status st = SV_OK;
     yyjson_arr_foreach(yyjson_obj_get(root, "candidates"), i, n, candidate) {
-        if (!yyjson_get_bool(yyjson_obj_get(candidate, "current")) || column == MOST_COLUMNS || st != SV_OK) continue;
-        st = fill_entry(s, &s->entries[row * MOST_COLUMNS + column], candidate, column ? "" : caption, err);
-        column++;
+        if (!yyjson_get_bool(yyjson_obj_get(candidate, "current")) || st != SV_OK) continue;
+        bool picked = yyjson_equals_str(yyjson_obj_get(candidate, "selection"), "picked");
+        if (column == MOST_COLUMNS && !picked) continue;
+        size_t at = column < MOST_COLUMNS ? column++ : MOST_COLUMNS - 1;   /* a pick beyond the last column takes its place */
+        entry *e = &s->entries[row * MOST_COLUMNS + at];
+        drop_entry(e);
+        st = fill_entry(s, e, candidate, at ? "" : caption, err);
     }
     if (column > s->columns) s->columns = column;
     yyjson_doc_free(doc);
@@ -118,11 +129,7 @@ sv_status sv_run_sheet(const char *dir, const char *out, int captions, sv_error 
     for (size_t i = 0; i < s.count; i++) SV_TRY_GOTO(done, fill_row(&s, i, err));
     st = draw_sheet(&s, out, err);
 done:
-    for (size_t i = 0; s.entries && i < s.room * MOST_COLUMNS; i++) {
-        sv_image_free(&s.entries[i].image);
-        free(s.entries[i].caption);
-        free(s.entries[i].note);
-    }
+    for (size_t i = 0; s.entries && i < s.room * MOST_COLUMNS; i++) drop_entry(&s.entries[i]);
     free(s.entries);
     free(s.numbers);
     sv_ledger_close(&s.ledger);

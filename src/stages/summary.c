@@ -17,7 +17,7 @@ typedef struct reasons {
     size_t other_count;
 } reasons;
 
-typedef struct export_line { char path[128]; int64_t pairs, bytes; } export_line;
+typedef struct export_line { char path[128]; int64_t pairs, bytes; bool current; } export_line;
 
 /* All that is shown, whatever the form. */
 typedef struct summary {
@@ -32,6 +32,7 @@ typedef struct summary {
     size_t mean_count;
     char by[16];
     double cutoff;
+    int64_t selection;           /* the current one */
     export_line exports[MOST_EXPORTS];
     size_t export_count;
     bool has_sheet;
@@ -56,6 +57,7 @@ static sv_status add_export(void *user, const sv_export_row *row, sv_error *err)
     snprintf(e->path, sizeof e->path, "%s", row->path);
     e->pairs = row->pairs;
     e->bytes = row->bytes;
+    e->current = row->selection == s->selection;
     return SV_OK;
 }
 
@@ -92,6 +94,9 @@ static sv_status read_all(sv_ledger *l, summary *s, sv_error *err) {
     SV_TRY(sv_ledger_judge_cost(l, judge.id, &s->judge, err));
     SV_TRY(sv_ledger_rate(l, SV_STAGE_GENERATE, 10000, &s->rate, err));
     SV_TRY(read_selection(l, s, err));
+    char hash[SV_SHA256_HEX];
+    int64_t picked;
+    SV_TRY(sv_ledger_current_selection(l, &s->selection, hash, &picked, err));
     return sv_ledger_each_export(l, add_export, s, err);
 }
 
@@ -131,7 +136,7 @@ static void text_funnel(const summary *s, sv_buf *b) {
     if (f->picked < 0) return;
     line(b, "eligible", f->eligible, "");
     sv_buf_printf(b, "pictures of %lld captions\n", (long long)f->eligible_captions);
-    line(b, "selected", f->picked, "pairs");
+    line(b, "selected", f->picked, f->picked == 1 ? "pair" : "pairs");
     if (isfinite(s->cutoff)) sv_buf_printf(b, ", by %s score, cut off at %.4f", s->by, s->cutoff);
     sv_buf_putc(b, '\n');
 }
@@ -156,7 +161,8 @@ static void text_places(const summary *s, sv_buf *b) {
         const export_line *e = &s->exports[i];
         double size = (double)e->bytes;
         const char *unit = size < 1e6 ? "KB" : size < 1e9 ? "MB" : "GB";
-        snprintf(remark, sizeof remark, "%lld pairs, %.1f %s", (long long)e->pairs, size / (size < 1e6 ? 1e3 : size < 1e9 ? 1e6 : 1e9), unit);
+        snprintf(remark, sizeof remark, "%lld %s, %.1f %s%s", (long long)e->pairs, e->pairs == 1 ? "pair" : "pairs",
+                 size / (size < 1e6 ? 1e3 : size < 1e9 ? 1e6 : 1e9), unit, e->current ? "" : ", of an earlier selection");
         place(b, i ? "" : "datasets", s->dir, e->path, remark);
     }
     if (s->has_sheet) place(b, "sheet", s->dir, "sheet.png", "candidates of up to six captions, side by side");
@@ -216,6 +222,7 @@ static char *to_json(const summary *s) {
         yyjson_mut_obj_add_str(doc, e, "path", s->exports[i].path);
         yyjson_mut_obj_add_sint(doc, e, "pairs", s->exports[i].pairs);
         yyjson_mut_obj_add_sint(doc, e, "bytes", s->exports[i].bytes);
+        yyjson_mut_obj_add_bool(doc, e, "current", s->exports[i].current);
     }
     char *text = yyjson_mut_write(doc, YYJSON_WRITE_INF_AND_NAN_AS_NULL, NULL);
     yyjson_mut_doc_free(doc);
