@@ -115,7 +115,7 @@ static sv_status run(const sv_args *args, sv_error *err) {
     char *answer = NULL;
     sv_status st = sv_run_show(sv_arg_at(args, 0), sv_arg_at(args, 1), &answer, err);
     if (st != SV_OK) return st;
-    yyjson_doc *doc = sv_arg_on(args, "json") ? NULL : yyjson_read(answer, strlen(answer), YYJSON_READ_ALLOW_INF_AND_NAN);
+    yyjson_doc *doc = sv_arg_on(args, "json") ? NULL : sv_cli_read_visible(answer);
     if (doc) {
         yyjson_val *root = yyjson_doc_get_root(doc), *c;
         size_t i, n;

@@ -13,7 +13,7 @@ static sv_status once(const char *dir, bool json, bool clear, bool *active, sv_e
     char *answer = NULL;
     sv_status st = sv_run_status(dir, &answer, err);
     if (st != SV_OK) return st;
-    yyjson_doc *doc = yyjson_read(answer, strlen(answer), YYJSON_READ_ALLOW_INF_AND_NAN);
+    yyjson_doc *doc = sv_cli_read_visible(answer);
     yyjson_val *root = yyjson_doc_get_root(doc);
     *active = yyjson_is_obj(yyjson_obj_get(root, "active"));
     if (clear) fputs("\033[H\033[J", stdout);

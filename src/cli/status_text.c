@@ -155,3 +155,26 @@ void sv_cli_status_text(FILE *out, yyjson_val *root, int parts) {
     if (parts & SV_SHOW_SELECTION) selection(out, root);
     if (parts & SV_SHOW_EXPORTS) exports(out, root);
 }
+
+yyjson_doc *sv_cli_read_visible(const char *json) {
+    size_t n = strlen(json), size = 0;
+    char *out = malloc(n * 8 + 8);
+    if (!out) return NULL;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)json[i], next = (unsigned char)json[i + 1];
+        if (c == '\\' && next != '"' && next != '\\' && next != '/') {   /* an escape: its letters are what is shown */
+            out[size++] = '\\';
+            out[size++] = '\\';
+        } else if (c == '\\') {
+            out[size++] = (char)c;
+            out[size++] = json[++i];
+        } else if (c == 0x7F || (c == 0xC2 && next >= 0x80 && next <= 0x9F)) {   /* DEL and the C1 set, which JSON need not escape */
+            size += (size_t)snprintf(out + size, 8, "\\\\u%04X", c == 0x7F ? c : next);
+            i += c != 0x7F;
+        } else
+            out[size++] = (char)c;
+    }
+    yyjson_doc *doc = yyjson_read(out, size, YYJSON_READ_ALLOW_INF_AND_NAN);
+    free(out);
+    return doc;
+}
