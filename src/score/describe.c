@@ -1,4 +1,5 @@
 /* describe.c - what a model directory holds, as JSON: parts, tensors, tokenizers, scheduler, memory, and what is missing. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,6 +127,22 @@ static void add_t5(account *a, const char *name, const char *dir) {
     sv_t5_close(&t);
 }
 
+/* JSON has no infinity: a scheduler's -Infinity is told as the text that diffusers' files spell it with. */
+static void spell_infinities(yyjson_mut_val *v) {
+    size_t i, n;
+    yyjson_mut_val *key, *item;
+    if (yyjson_mut_is_real(v) && isinf(yyjson_mut_get_real(v))) yyjson_mut_set_str(v, yyjson_mut_get_real(v) > 0 ? "Infinity" : "-Infinity");
+    if (yyjson_mut_is_obj(v)) {
+        yyjson_mut_obj_foreach(v, i, n, key, item) {
+            spell_infinities(item);
+        }
+    } else if (yyjson_mut_is_arr(v)) {
+        yyjson_mut_arr_foreach(v, i, n, item) {
+            spell_infinities(item);
+        }
+    }
+}
+
 static sv_status finish(account *a, const char *command, char **json, const char *dir, sv_error *err) {
     bool complete = yyjson_mut_arr_size(a->missing) == 0;
     yyjson_mut_obj_add_val(a->doc, a->root, "parts", a->parts);
@@ -135,7 +152,8 @@ static sv_status finish(account *a, const char *command, char **json, const char
     yyjson_mut_obj_add_bool(a->doc, a->root, "complete", complete);
     yyjson_mut_obj_add_val(a->doc, a->root, "missing", a->missing);
     if (!complete) yyjson_mut_obj_add_strcpy(a->doc, a->root, "get_it_with", command);
-    *json = yyjson_mut_write(a->doc, YYJSON_WRITE_PRETTY_TWO_SPACES | YYJSON_WRITE_ALLOW_INF_AND_NAN, NULL);
+    spell_infinities(a->root);
+    *json = yyjson_mut_write(a->doc, YYJSON_WRITE_PRETTY_TWO_SPACES | YYJSON_WRITE_INF_AND_NAN_AS_NULL, NULL);
     yyjson_mut_doc_free(a->doc);
     a->doc = NULL;
     return *json ? SV_OK : sv_fail_memory(err, dir, 0);

@@ -8,6 +8,7 @@
 #include "synthvlm/stages.h"
 
 enum { MOST_REASONS = 6, MOST_MEANS = 16, MOST_EXPORTS = 16 };
+#define LEAST_SECONDS 5   /* a speed measured over less says nothing */
 
 typedef struct reason { char name[64]; int64_t count; } reason;
 typedef struct reasons {
@@ -129,7 +130,7 @@ static void text_funnel(const summary *s, sv_buf *b) {
     }
     line(b, "sampled", f->sampled, "of these, to be drawn\n");
     line(b, "drawn", f->drawn, "pictures");
-    if (s->rate.seconds > 0) sv_buf_printf(b, ", %.1f images/s", (double)s->rate.count / s->rate.seconds);
+    if (s->rate.seconds >= LEAST_SECONDS) sv_buf_printf(b, ", %.1f images/s", (double)s->rate.count / s->rate.seconds);
     sv_buf_puts(b, f->failed > 0 ? "; failed:\n" : "\n");
     add_reasons(b, &s->failures);
     line(b, "scored", f->scored, "pictures\n");
@@ -209,7 +210,7 @@ static char *to_json(const summary *s) {
         yyjson_mut_obj_add_sint(doc, j, "tokens_in", s->judge.tokens_in);
         yyjson_mut_obj_add_sint(doc, j, "tokens_out", s->judge.tokens_out);
     }
-    if (s->rate.seconds > 0) yyjson_mut_obj_add_real(doc, o, "images_per_second", (double)s->rate.count / s->rate.seconds);
+    if (s->rate.seconds >= LEAST_SECONDS) yyjson_mut_obj_add_real(doc, o, "images_per_second", (double)s->rate.count / s->rate.seconds);
     yyjson_mut_val *means = yyjson_mut_obj_add_obj(doc, o, "means");
     for (size_t i = 0; i < s->mean_count; i++) {
         yyjson_mut_val *m = yyjson_mut_obj_add_obj(doc, means, s->means[i].name);
