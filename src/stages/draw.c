@@ -336,6 +336,11 @@ static void *painter_main(void *arg) {
 
 /* ---- the machine ---- */
 
+/* Finishing a picture costs a small part of drawing it. */
+static int finishers_for(int workers) {
+    return 1 + workers / 4;
+}
+
 static sv_status start_threads(sv_drawing *d, sv_error *err) {
     const sv_draw_plan *p = &d->plan;
     for (int i = 0; i < p->workers; i++) {
@@ -343,7 +348,7 @@ static sv_status start_threads(sv_drawing *d, sv_error *err) {
         SV_TRY(sv_painter_open(&d->painters[i].painter, p->pipeline, &p->paint, err));
         d->painters_open++;
     }
-    int finishers = 1 + p->workers / 4;
+    int finishers = finishers_for(p->workers);
     for (int i = 0; i < finishers; i++) {
         d->finishers[i].d = d;
         if (pthread_create(&d->finishers[i].thread, NULL, finisher_main, &d->finishers[i]) != 0)
@@ -363,7 +368,7 @@ sv_status sv_drawing_open(sv_drawing **out, const sv_draw_plan *plan, sv_error *
     sv_drawing *d = calloc(1, sizeof *d);
     if (!d) return sv_fail_memory(err, "drawing", sizeof *d);
     d->plan = *plan;
-    size_t workers = (size_t)plan->workers, finishers = 1 + workers / 4;
+    size_t workers = (size_t)plan->workers, finishers = (size_t)finishers_for(plan->workers);
     d->group_count = workers + finishers + 1;
     d->room = 2 * workers;
     const sv_image_settings *image = &plan->recipe->generate.image;

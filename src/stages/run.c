@@ -103,6 +103,16 @@ static sv_status make_sheet(sv_rundir *run, sv_error *err) {
     return st;
 }
 
+/* Writes the datasets of the current selection, checks them, and draws the sheet. */
+static sv_status deliver(sv_rundir *run, sv_error *err) {
+    int64_t selection, picked;
+    char hash[SV_SHA256_HEX];
+    SV_TRY(sv_export_run(run, err));
+    SV_TRY(sv_verify_run(run, err));
+    SV_TRY(sv_ledger_current_selection(run->ledger, &selection, hash, &picked, err));
+    return picked ? make_sheet(run, err) : SV_OK;
+}
+
 /* Fewer pairs than asked is said at the end; the datasets of what there is are written all the same. */
 static sv_status run_all(sv_rundir *run, sv_error *err) {
     SV_TRY(sv_curate(run, NULL, err));
@@ -110,14 +120,10 @@ static sv_status run_all(sv_rundir *run, sv_error *err) {
     sv_status selected = sv_select(run, NULL, err);
     if (selected != SV_OK && selected != SV_SHORT) return selected;
     sv_error later = {0};
-    sv_status st = sv_export_run(run, selected == SV_OK ? err : &later);
-    if (st == SV_OK) st = sv_verify_run(run, selected == SV_OK ? err : &later);
-    int64_t selection, picked = 0;
-    char hash[SV_SHA256_HEX];
-    if (st == SV_OK) st = sv_ledger_current_selection(run->ledger, &selection, hash, &picked, selected == SV_OK ? err : &later);
-    if (st == SV_OK && picked) st = make_sheet(run, selected == SV_OK ? err : &later);
-    if (st != SV_OK && selected != SV_OK && err) *err = later;
-    return st != SV_OK ? st : selected;
+    sv_status st = deliver(run, &later);
+    if (st == SV_OK) return selected;
+    if (err) *err = later;
+    return st;
 }
 
 sv_status sv_run(const char *dir, const sv_recipe *r, const sv_stage_options *o, sv_error *err) {
