@@ -84,7 +84,7 @@ const char *sv_option_type_text(const sv_option *o, char *buf, size_t size) {
                                         [SV_OPT_BYTES] = "a size in bytes such as 500MB",                 [SV_OPT_SIZE] = "a size WIDTHxHEIGHT such as 512x512",
                                         [SV_OPT_AUTO_INT] = "an integer or auto", [SV_OPT_JSON] = "a list or mapping"};
     sv_buf b = {0};
-    sv_buf_puts(&b, names[o->type]);
+    sv_buf_puts(&b, o->type == SV_OPT_JSON && o->choices ? o->choices : names[o->type]);
     if (o->type == SV_OPT_CHOICE) {
         sv_buf_putc(&b, ' ');
         for (const char *p = o->choices; *p; p++) {

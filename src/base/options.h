@@ -37,7 +37,7 @@ typedef struct sv_option {
     const char *fallback;  /* the default as JSON text without quotes for strings ("0.25", "true", "jpeg", "null"); NULL: required */
     bool nullable;
     double min, max;       /* closed range for numbers; both 0: any */
-    const char *choices;   /* "jpeg|png|webp" for SV_OPT_CHOICE */
+    const char *choices;   /* "jpeg|png|webp" for SV_OPT_CHOICE; for SV_OPT_JSON what it may be, "a name or a mapping" */
     const char *help;      /* one line, ends without a full stop */
     bool later;            /* known, but not built yet: refused as not available */
 } sv_option;

@@ -32,7 +32,7 @@ static const sv_option source_options[] = {
 static const sv_option captions_options[] = {
     {"view", SV_OPT_CHOICE, CAPTIONS(view), "bare", .choices = "bare|llava|data-juicer",
      .help = "the text that filters see: the caption, or wrapped as the published thresholds expect it"},
-    {"process", SV_OPT_JSON, CAPTIONS(process), "null", .nullable = true,
+    {"process", SV_OPT_JSON, CAPTIONS(process), "null", .nullable = true, .choices = "a list",
      .help = "Data-Juicer's list of mappers, filters and deduplicators, in order"},
     {"sample", SV_OPT_INT, CAPTIONS(sample), "null", .nullable = true, .min = 1, .max = ANY_POSITIVE,
      .help = "draw images for at most so many kept captions, chosen by seed"},
@@ -89,7 +89,7 @@ static const sv_option generate_options[] = {
     {"guidance_rescale", SV_OPT_REAL, GENERATE(guidance_rescale), "0", .min = 0, .max = 1,
      .help = "share of rescaled guidance, for models with zero terminal SNR"},
     {"eta", SV_OPT_REAL, GENERATE(eta), "0", .min = 0, .max = 1, .help = "noise added by the DDIM scheduler"},
-    {"scheduler", SV_OPT_JSON, GENERATE(scheduler), "null", .nullable = true,
+    {"scheduler", SV_OPT_JSON, GENERATE(scheduler), "null", .nullable = true, .choices = "a name or a mapping",
      .help = "a class name or short name, or a map of keys laid over the model's config; null: the model's own"},
     {"long_captions", SV_OPT_CHOICE, GENERATE(long_captions), "cut", .choices = "cut|refuse",
      .help = "prompts longer than the text encoder takes: cut and recorded, or not drawn"},
@@ -139,7 +139,7 @@ static const sv_option weight_options[] = {
 #define SCORE(f) AT(sv_score_settings, f)
 static const sv_option score_options[] = {
     {"pillow", SV_OPT_INT, SCORE(pillow), "13", .min = 11, .max = 13, .help = "resize as Pillow 13 or, with 11, as Pillow 11 and older"},
-    {"also", SV_OPT_JSON, SCORE(also), "null", .nullable = true,
+    {"also", SV_OPT_JSON, SCORE(also), "null", .nullable = true, .choices = "a list of names",
      .help = "scores to compute although nothing uses them, as in [sharpness, contrast]: docs/SCORES.md"},
     LATER("held_out"), LATER("judge_image"), LATER("itm"),
     {0}};
