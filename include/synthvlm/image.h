@@ -47,12 +47,27 @@ sv_status sv_image_decode(sv_image *im, const void *bytes, size_t size, const ch
 typedef enum sv_format { SV_FORMAT_JPEG, SV_FORMAT_PNG, SV_FORMAT_WEBP } sv_format;
 /* The format that a file name's ending asks for: .jpg .jpeg .jpe, .png, .webp in any letter case. Others are SV_E_USAGE. */
 sv_status sv_format_of_name(const char *path, sv_format *format, sv_error *err);
+/* Where a generated picture is from, for people and programs that come upon the file: written as XMP (IPTC's digital source type
+ * trainedAlgorithmicMedia, prompt, model…) and, in PNG, also as the text "parameters". docs/DATASETS.md says which field holds what. Text is UTF-8;
+ * what no file may hold becomes U+FFFD. The decoded pixels are the same with and without. */
+typedef struct sv_provenance {
+    const char *prompt;
+    const char *negative;        /* NULL: none */
+    const char *model;           /* its family, for people; NULL: not said. The next three likewise */
+    const char *model_hash;      /* SHA-256, hex */
+    const char *scheduler;       /* class name */
+    const char *settings;        /* a JSON object with everything else that the picture follows from */
+    uint64_t seed;
+    int steps;
+    double guidance;
+} sv_provenance;
 typedef struct sv_encode_options {
     sv_format format;
     int quality;                 /* 1..100: JPEG 95, WebP 90; 100 is lossless for WebP */
     bool chroma_444;             /* JPEG: no chroma subsampling. Default false (4:2:0) */
     int compression;             /* PNG: zlib level, 6 */
     const char *const *text;     /* pairs: key, value, key, value, NULL; or NULL. PNG: text chunks; JPEG: comments "key: value"; WebP: left out */
+    const sv_provenance *provenance;   /* NULL: none is written */
 } sv_encode_options;
 void sv_encode_options_init(sv_encode_options *o, sv_format format);
 /* Bytes (malloc, the caller frees). The same input, options and library version give the same bytes. PNG holds 1, L, LA, P, RGB and RGBA

@@ -13,6 +13,7 @@
 
 #include "base/str.h"
 #include "image/codec.h"
+#include "image/provenance.h"
 
 /* A progressive file may repeat scans without end at the price of a few bytes each; no encoder writes more than some dozens. */
 #define MAX_SCANS 500
@@ -139,7 +140,7 @@ typedef struct writer {
     unsigned char *out; /* malloc by libjpeg */
     unsigned long size;
     uint8_t *row;
-    sv_buf comment;
+    sv_buf comment;             /* of one marker */
 } writer;
 
 static sv_status encode(writer *w, const sv_image *im, const sv_encode_options *o, sv_error *err) {
@@ -159,6 +160,13 @@ static sv_status encode(writer *w, const sv_image *im, const sv_encode_options *
     c->dct_method = JDCT_ISLOW;
     if (im->mode == SV_MODE_RGB && o->chroma_444) c->comp_info[0].h_samp_factor = c->comp_info[0].v_samp_factor = 1;
     jpeg_start_compress(c, TRUE);
+    if (o->provenance) {
+        static const char xmp[] = "http://ns.adobe.com/xap/1.0/";      /* says, with its NUL, that this APP1 segment holds XMP */
+        sv_buf_add(&w->comment, xmp, sizeof xmp);
+        sv_provenance_xmp(o->provenance, &w->comment);
+        SV_TRY(sv_buf_ok(&w->comment, err));
+        jpeg_write_marker(c, JPEG_APP0 + 1, (const JOCTET *)w->comment.data, (unsigned)w->comment.size);
+    }
     for (const char *const *t = o->text; t && t[0]; t += 2) {
         sv_buf_clear(&w->comment);
         sv_buf_printf(&w->comment, "%s: %s", t[0], t[1]);

@@ -10,6 +10,7 @@
 
 #include "base/str.h"
 #include "image/codec.h"
+#include "image/provenance.h"
 
 /* ---- reading ---- */
 
@@ -152,6 +153,7 @@ typedef struct writer {
     png_structp png;
     png_infop info;
     png_text *text;
+    sv_buf parameters, xmp;      /* of the provenance */
     char why[160];
 } writer;
 
@@ -175,20 +177,28 @@ static bool is_ascii(const char *s) {
     return true;
 }
 
-/* Text chunks: plain ones for ASCII, else the international form, which is UTF-8. */
-static sv_status set_text(writer *w, const char *const *text, sv_error *err) {
-    int n = 0;
-    while (text && text[2 * n]) n++;
-    if (!n) return SV_OK;
-    if (!(w->text = calloc((size_t)n, sizeof *w->text))) return sv_fail_memory(err, "PNG text", 0);
-    for (int i = 0; i < n; i++) {
-        const char *value = text[2 * i + 1];
-        w->text[i] = (png_text){.key = (char *)text[2 * i],
-                                .text = (char *)value,
-                                .compression = is_ascii(value) ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE};
-        if (w->text[i].compression == PNG_TEXT_COMPRESSION_NONE) w->text[i].text_length = strlen(value);
-        else w->text[i].itxt_length = strlen(value);
+static png_text text_chunk(const char *key, const char *value, bool international) {
+    png_text t = {.key = (char *)key, .text = (char *)value, .compression = international ? PNG_ITXT_COMPRESSION_NONE : PNG_TEXT_COMPRESSION_NONE};
+    if (international) t.itxt_length = strlen(value);
+    else t.text_length = strlen(value);
+    return t;
+}
+
+/* Text chunks: plain ones for ASCII, else the international form, which is UTF-8. XMP's is always international. */
+static sv_status set_text(writer *w, const sv_image *im, const sv_encode_options *o, sv_error *err) {
+    int n = 0, pairs = 0;
+    while (o->text && o->text[2 * pairs]) pairs++;
+    if (!pairs && !o->provenance) return SV_OK;
+    if (!(w->text = calloc((size_t)pairs + 2, sizeof *w->text))) return sv_fail_memory(err, "PNG text", 0);
+    if (o->provenance) {
+        sv_provenance_parameters(o->provenance, im->width, im->height, &w->parameters);
+        sv_provenance_xmp(o->provenance, &w->xmp);
+        SV_TRY(sv_buf_ok(&w->parameters, err));
+        SV_TRY(sv_buf_ok(&w->xmp, err));
+        w->text[n++] = text_chunk("parameters", w->parameters.data, true);
+        w->text[n++] = text_chunk("XML:com.adobe.xmp", w->xmp.data, true);
     }
+    for (int i = 0; i < pairs; i++) w->text[n++] = text_chunk(o->text[2 * i], o->text[2 * i + 1], !is_ascii(o->text[2 * i + 1]));
     png_set_text(w->png, w->info, w->text, n);
     return SV_OK;
 }
@@ -231,7 +241,7 @@ static sv_status encode(writer *w, const sv_image *im, const sv_encode_options *
         png_color_16 key = {.red = im->key[0], .green = im->key[1], .blue = im->key[2], .gray = im->mode == SV_MODE_1 ? im->key[0] != 0 : im->key[0]};
         png_set_tRNS(w->png, w->info, NULL, 0, &key);
     }
-    SV_TRY(set_text(w, o->text, err));
+    SV_TRY(set_text(w, im, o, err));
     png_write_info(w->png, w->info);
     if (depth < 8) png_set_packing(w->png);
     size_t row = sv_image_row(im);
@@ -260,6 +270,8 @@ sv_status sv_png_encode(const sv_image *im, const sv_encode_options *o, uint8_t 
     sv_status st = encode(&w, im, o, type, depth, top, err);
     png_destroy_write_struct(&w.png, &w.info);
     free(w.text);
+    sv_buf_free(&w.parameters);
+    sv_buf_free(&w.xmp);
     if (st == SV_OK) {
         *bytes = (uint8_t *)w.out.data;
         *size = w.out.size;

@@ -6,6 +6,7 @@
 #include <webp/encode.h>
 
 #include "image/codec.h"
+#include "image/provenance.h"
 
 /* ---- reading ---- */
 
@@ -51,6 +52,38 @@ sv_status sv_webp_decode(sv_image *im, const uint8_t *bytes, size_t size, const 
 
 /* ---- writing ---- */
 
+/* A chunk of a RIFF file: name, size, bytes, and one more where that makes its length even. */
+static void add_chunk(sv_buf *out, const char *name, const void *data, size_t size) {
+    uint8_t length[4] = {(uint8_t)size, (uint8_t)(size >> 8), (uint8_t)(size >> 16), (uint8_t)(size >> 24)};
+    sv_buf_add(out, name, 4);
+    sv_buf_add(out, length, 4);
+    sv_buf_add(out, data, size);
+    if (size % 2) sv_buf_putc(out, 0);
+}
+
+/* The file with XMP at its end. That takes the extended form, whose first chunk says what there is: WebP Container Specification, "VP8X". */
+static sv_status add_xmp(const uint8_t *file, size_t size, const sv_image *im, const sv_provenance *p, sv_buf *out, sv_error *err) {
+    enum { HEADER = 12, XMP = 0x04, ALPHA = 0x10 };
+    unsigned w = (unsigned)im->width - 1, h = (unsigned)im->height - 1;
+    WebPBitstreamFeatures f;
+    bool alpha = WebPGetFeatures(file, size, &f) == VP8_STATUS_OK && f.has_alpha;
+    uint8_t about[10] = {XMP | (alpha ? ALPHA : 0), 0, 0, 0, (uint8_t)w, (uint8_t)(w >> 8), (uint8_t)(w >> 16), (uint8_t)h, (uint8_t)(h >> 8), (uint8_t)(h >> 16)};
+    bool extended = memcmp(file + HEADER, "VP8X", 4) == 0;
+    size_t begin = HEADER + (extended ? 8 + sizeof about : 0);
+    sv_buf xmp = {0};
+    sv_provenance_xmp(p, &xmp);
+    sv_buf_add(out, file, HEADER);
+    add_chunk(out, "VP8X", about, sizeof about);
+    sv_buf_add(out, file + begin, size - begin);
+    if (!xmp.failed) add_chunk(out, "XMP ", xmp.data, xmp.size);
+    out->failed |= xmp.failed;
+    sv_buf_free(&xmp);
+    SV_TRY(sv_buf_ok(out, err));
+    size_t all = out->size - 8;
+    memcpy(out->data + 4, (uint8_t[4]){(uint8_t)all, (uint8_t)(all >> 8), (uint8_t)(all >> 16), (uint8_t)(all >> 24)}, 4);
+    return SV_OK;
+}
+
 sv_status sv_webp_encode(const sv_image *im, const sv_encode_options *o, uint8_t **bytes, size_t *size, sv_error *err) {
     if (im->width > WEBP_MAX_DIMENSION || im->height > WEBP_MAX_DIMENSION)
         return sv_hint(err,
@@ -92,6 +125,13 @@ sv_status sv_webp_encode(const sv_image *im, const sv_encode_options *o, uint8_t
         if (picture.error_code == VP8_ENC_ERROR_OUT_OF_MEMORY || picture.error_code == VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY)
             st = sv_fail_memory(err, "WebP", 0);
         else st = sv_fail(err, SV_E_INPUT, "WebP", "cannot write: libwebp's error %d", (int)picture.error_code);
+        goto end;
+    }
+    if (o->provenance) {
+        sv_buf with = {0};
+        st = add_xmp(out.mem, out.size, in, o->provenance, &with, err);
+        if (st == SV_OK) *bytes = (uint8_t *)with.data, *size = with.size;
+        else sv_buf_free(&with);
         goto end;
     }
     /* The writer's memory belongs to libwebp's allocator, which need not be ours. */
