@@ -81,3 +81,13 @@ sv_status sv_pattern_replace(const sv_pattern *p, const char *text, size_t size,
     pcre2_match_data_free(match);
     return st == SV_OK ? sv_buf_ok(out, err) : st;
 }
+
+sv_status sv_pattern_search(const sv_pattern *p, const char *text, size_t size, bool *found, bool *limit, sv_error *err) {
+    pcre2_match_data *match = pcre2_match_data_create(1, NULL);
+    if (!match) return sv_fail_memory(err, "pattern", 0);
+    int n = pcre2_match(p->code, (PCRE2_SPTR)text, size, 0, PCRE2_NO_UTF_CHECK, match, p->limits);
+    pcre2_match_data_free(match);
+    *found = n >= 0;   /* 0: more groups than were asked for */
+    *limit = n < 0 && n != PCRE2_ERROR_NOMATCH;
+    return n == PCRE2_ERROR_NOMEMORY ? sv_fail_memory(err, "pattern", 0) : SV_OK;
+}

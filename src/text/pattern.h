@@ -13,4 +13,7 @@ void sv_pattern_close(sv_pattern **p);
 /* Appends text with every match replaced by `with`, taken literally. SV_E_INPUT if the pattern needs more work than the limit allows. */
 sv_status sv_pattern_replace(const sv_pattern *p, const char *text, size_t size, const char *with, sv_buf *out, sv_error *err);
 
+/* Whether the pattern is found in a text of valid UTF-8. *limit: the search was given up because it took more work than the limit allows. */
+sv_status sv_pattern_search(const sv_pattern *p, const char *text, size_t size, bool *found, bool *limit, sv_error *err);
+
 #endif
