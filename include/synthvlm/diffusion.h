@@ -112,6 +112,7 @@ sv_status sv_pipeline_encode_with(sv_pipeline *p, const char *text, const sv_tex
 void sv_condition_close(sv_condition **c);
 size_t sv_condition_tokens(const sv_condition *c);               /* content tokens of the whole text */
 size_t sv_condition_cut(const sv_condition *c);                  /* content tokens that did not fit */
+bool sv_condition_same_shape(const sv_condition *a, const sv_condition *b);   /* whether both can be rows of one batch */
 
 /* What a picture begins as. */
 typedef enum sv_paint_from {
@@ -132,8 +133,24 @@ typedef struct sv_paint_options {
     double strength;             /* 0..1, how much of the schedule is run from a picture; NaN: the family's default */
     double denoising_start, denoising_end;   /* 0..1, part of the schedule that is run (SDXL); NaN: all */
     double aesthetic_score, negative_aesthetic_score;   /* SDXL's refiner; 6 and 2.5 */
+    /* A second model that takes the latents over where this one stops, and finishes the picture (SDXL's refiner): same size, steps, guidance, scheduler
+     * and seed. It stays the caller's and must outlive the painter. NULL: none. With one, denoising_end NaN means 0.8. */
+    sv_pipeline *refiner;
+    double refiner_start;        /* the refiner's denoising_start; NaN: denoising_end */
+    bool refiner_authors_call;   /* call it as the SynthVLM program does: with denoising_end once more and no denoising_start, so that noise is added
+                                  * again, by strength, and some of it stays */
 } sv_paint_options;
 void sv_paint_options_init(sv_paint_options *o);
+
+/* What the files of pictures painted with these options say of their making: `about` lacks only prompt, negative and seed. Its texts point into the note,
+ * which must stay where it is. No path is in it. Zero-initialise, sv_paint_note_free. */
+typedef struct sv_paint_note {
+    sv_provenance about;
+    char model_hash[65], scheduler[64];
+    char *settings;              /* JSON: size, scheduler with every key, refiner, engine */
+} sv_paint_note;
+sv_status sv_paint_note_make(sv_paint_note *note, sv_pipeline *p, const sv_paint_options *o, sv_error *err);
+void sv_paint_note_free(sv_paint_note *note);
 
 typedef struct sv_painter sv_painter;
 sv_status sv_painter_open(sv_painter **out, sv_pipeline *p, const sv_paint_options *o, sv_error *err);
@@ -146,20 +163,68 @@ typedef struct sv_painted {
     bool finite;                 /* false: NaN or infinity in the latents or the picture, which then holds nothing of use */
 } sv_painted;
 
-/* Draws n <= batch pictures of one text, picture i from seeds[i]; the row that a picture has in the batch is i. negative: used if guidance
- * is active, may be NULL otherwise. `stop`: polled between steps, may be NULL; SV_E_STOPPED. */
-sv_status sv_painter_run(sv_painter *w, const sv_condition *text, const sv_condition *negative, const uint64_t *seeds, size_t n,
-                         sv_painted *out, const volatile int *stop, sv_error *err);
-
-/* The same for a painter that does not begin with noise: image (of the painter's size, for all n) or latents, [n, values]. */
+/* What a painter that does not begin with noise begins with, according to its `from`: a picture of the painter's size, or latents, [values]. */
 typedef struct sv_paint_source {
     const sv_image *image;
     const float *latents;
 } sv_paint_source;
-sv_status sv_painter_run_from(sv_painter *w, const sv_paint_source *source, const sv_condition *text, const sv_condition *negative, const uint64_t *seeds,
-                              size_t n, sv_painted *out, const volatile int *stop, sv_error *err);
 
-/* The latents after the last run, [batch, values], and the number of values of one picture. */
+/* One picture to be drawn. */
+typedef struct sv_picture {
+    const sv_condition *text;
+    const sv_condition *negative;         /* used if guidance is active, may be NULL otherwise */
+    const sv_condition *refiner_text, *refiner_negative;   /* the same two as the refiner's pipeline encodes them, where the painter has a refiner */
+    uint64_t seed;
+    sv_paint_source source;
+} sv_picture;
+
+/* Draws n <= batch pictures of one text, picture i from seeds[i]; the row that a picture has in the batch is i. negative: used if guidance
+ * is active, may be NULL otherwise. `stop`: polled between model calls, may be NULL; SV_E_STOPPED. The painter has no refiner. */
+sv_status sv_painter_run(sv_painter *w, const sv_condition *text, const sv_condition *negative, const uint64_t *seeds, size_t n,
+                         sv_painted *out, const volatile int *stop, sv_error *err);
+/* Draws n <= batch pictures, each with its own text; the same as begin, advance to the end, and finish of every row. */
+sv_status sv_painter_draw(sv_painter *w, const sv_picture *pictures, size_t n, sv_painted *out, const volatile int *stop, sv_error *err);
+
+/* ---- painting in steps: begin, advance, look, keep or drop, go on, finish ----
+ *
+ * The work on a batch is a row of model calls, 0 .. calls - 1 (more than steps with Heun and PNDM; those of a refiner follow the base model's). It can be
+ * halted between any two of them. At a halt every row can be previewed, and saved as an object of its own that needs no painter; states that were saved
+ * at the same call, by whichever painters of the same options, can go on together, in any rows. So the survivors of several batches fill one:
+ *
+ *     begin(w, a, 4)  advance(w, 8)  preview rows, save(w, 0, &s[0]), save(w, 2, &s[1])
+ *     begin(w, b, 4)  advance(w, 8)  preview rows, save(w, 1, &s[2]), save(w, 3, &s[3])
+ *     resume(w, s, pictures, 4)      advance(w, calls)  finish rows 0..3
+ *
+ * A picture's bytes do not depend on whether and where it was halted, on its row, or on what the other rows hold, as long as the calls of the model have
+ * the same shape: the same batch, and texts of the same shape. (True of ONNX Runtime's CPU kernels, and tested; other providers may round otherwise.)
+ * Everything that a picture needs is copied by begin and resume: the conditions, images and latents may be freed after them. A call of begin or resume
+ * forgets what the painter held. After an error other than SV_E_STOPPED only begin, resume and close are of use. */
+
+/* Begins pictures[0..n-1], n <= batch, in rows 0..n-1. All texts must have the same shape (sv_condition_same_shape), SV_E_INTERNAL otherwise. */
+sv_status sv_painter_begin(sv_painter *w, const sv_picture *pictures, size_t n, sv_error *err);
+/* Model calls of a whole picture, and how many of them the rows in hand have had. */
+size_t sv_painter_calls(const sv_painter *w);
+size_t sv_painter_position(const sv_painter *w);
+/* Goes on until `to` model calls are done; nothing happens if they are already. SV_E_STOPPED: `stop` (may be NULL) was set; advancing again goes on. */
+sv_status sv_painter_advance(sv_painter *w, size_t to, const volatile int *stop, sv_error *err);
+/* Decodes what the last model call took the finished picture of a row to be (the predicted original sample, whatever the model predicts and whichever
+ * solver steps), as it is before the end. latents_sum is the preview's. SV_E_INTERNAL before the first call after begin or resume. */
+sv_status sv_painter_preview(sv_painter *w, size_t row, sv_painted *out, sv_error *err);
+/* Decodes a row after the last call. */
+sv_status sv_painter_finish(sv_painter *w, size_t row, sv_painted *out, sv_error *err);
+
+/* A picture that is half done: latents, what the solver remembers of earlier calls, generator, seed. It holds no text. About (1 + h) * values * 4 bytes,
+ * where h is the solver's memory in latents: 0 Euler, DDIM, LCM, flow matching; 2 Heun; order DPM-Solver++; order + 2 UniPC; 6 PNDM. */
+typedef struct sv_paint_state sv_paint_state;
+sv_status sv_painter_save(const sv_painter *w, size_t row, sv_paint_state **out, sv_error *err);
+void sv_paint_state_close(sv_paint_state **s);
+size_t sv_paint_state_size(const sv_paint_state *s);             /* bytes */
+size_t sv_paint_state_position(const sv_paint_state *s);         /* model calls done */
+/* Goes on with states[0..n-1] in rows 0..n-1. pictures: their texts again (seed and source are not looked at). SV_E_INTERNAL: the states are of other
+ * options (batch may differ), or not at the same call. The states stay the caller's and can be resumed again. */
+sv_status sv_painter_resume(sv_painter *w, const sv_paint_state *const *states, const sv_picture *pictures, size_t n, sv_error *err);
+
+/* Latents of the rows in hand, [batch, values] (the refiner's once it has taken over), and the number of values of one picture. */
 const float *sv_painter_latents(const sv_painter *w, size_t *values);
 
 #ifdef __cplusplus

@@ -189,7 +189,8 @@ static sv_status paint(easel *e, sv_pipeline *model, const sv_request *r, const 
     sv_status st = set_up(e, model, o, err);
     if (st == SV_OK) st = set_negative(e, r, err);
     if (st == SV_OK) st = sv_pipeline_encode_with(model, r->prompt, &r->text, &text, err);
-    if (st == SV_OK) st = sv_painter_run_from(e->painter, source, text, e->negative, &r->seed, 1, out, (const volatile int *)&sv_cli_stop, err);
+    sv_picture picture = {.text = text, .negative = e->negative, .seed = r->seed, .source = *source};
+    if (st == SV_OK) st = sv_painter_draw(e->painter, &picture, 1, out, (const volatile int *)&sv_cli_stop, err);
     sv_condition_close(&text);
     if (st == SV_OK && !out->finite) st = fail(err, SV_E_MODEL, "drawing", "the picture holds values that are not numbers (the model overflows at these settings)");
     return st;

@@ -141,3 +141,7 @@ size_t sv_condition_tokens(const sv_condition *c) {
 size_t sv_condition_cut(const sv_condition *c) {
     return c->cut;
 }
+
+bool sv_condition_same_shape(const sv_condition *a, const sv_condition *b) {
+    return a->rows == b->rows && a->width == b->width && a->pooled_width == b->pooled_width;
+}

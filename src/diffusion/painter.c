@@ -1,14 +1,15 @@
-/* painter.c - the loop that turns noise into pictures: scale, predict, guide, step; then decode. Memory is taken at open and at the first run. */
+/* painter.c - opening a painter: options are checked, the schedule is made, memory is taken. painter_run.c is what it does then. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "diffusion/pipeline.h"
 #include "diffusion/scheduler.h"
 
 void sv_paint_options_init(sv_paint_options *o) {
     *o = (sv_paint_options){.batch = 1, .steps = 50, .guidance = 7.5, .strength = NAN, .denoising_start = NAN, .denoising_end = NAN,
-                            .aesthetic_score = 6, .negative_aesthetic_score = 2.5};
+                            .aesthetic_score = 6, .negative_aesthetic_score = 2.5, .refiner_start = NAN};
 }
 
 /* ---- open and close ---- */
@@ -63,11 +64,42 @@ static sv_status open_sampler(sv_painter *w, const sv_paint_options *o, sv_error
     return sv_painter_range(w, err);
 }
 
+/* States can go from one painter to another if this is equal. The batch is left out: it changes last bits, and nothing else. */
+static uint64_t likeness(const sv_painter *w) {
+    const sv_paint_options *o = &w->o;
+    const double reals[] = {o->guidance, o->guidance_rescale, o->eta, o->aesthetic_score, o->negative_aesthetic_score};
+    const uint64_t wholes[] = {(uint64_t)o->width, (uint64_t)o->height, w->begin, w->end, w->values, w->after ? w->after->likeness : 0};
+    const char *config = sv_scheduler_json(w->scheduler), *model = w->p->dir.path;
+    uint64_t h = sv_hash64(config, strlen(config), 0);
+    h = sv_hash64(model, strlen(model), h);
+    h = sv_hash64(reals, sizeof reals, h);
+    h = sv_hash64(wholes, sizeof wholes, h);
+    return sv_hash64(sv_sampler_timesteps(w->sampler), sv_sampler_length(w->sampler) * sizeof(double), h);
+}
+
+/* The base model stops where the refiner begins. */
+static sv_status open_refiner(sv_painter *w, const sv_paint_options *o, sv_error *err) {
+    sv_paint_options after = *o;
+    after.refiner = NULL;
+    after.from = SV_FROM_LATENTS;
+    after.denoising_start = isnan(o->refiner_start) ? o->denoising_end : o->refiner_start;
+    after.denoising_end = NAN;
+    if (o->refiner_authors_call) {
+        after.denoising_start = NAN;
+        after.denoising_end = o->denoising_end;
+    }
+    SV_TRY(sv_painter_open(&w->after, o->refiner, &after, err));
+    if (w->after->values == w->values) return SV_OK;
+    return sv_fail(err, SV_E_MODEL, o->refiner->dir.path, "its latents have %zu values where those of %s have %zu: it cannot go on with them", w->after->values,
+                   w->p->dir.path, w->values);
+}
+
 static sv_status open_painter(sv_painter *w, const sv_paint_options *o, sv_error *err) {
     sv_pipeline *p = w->p;
-    SV_TRY(check_options(p, o, err));
     w->o = *o;
-    w->o.scheduler = NULL;                         /* the caller's memory */
+    if (o->refiner && isnan(o->denoising_end)) w->o.denoising_end = 0.8;
+    o = &w->o;
+    SV_TRY(check_options(p, o, err));
     /* Guidance that was distilled into the denoiser is an input of it, also in a family that otherwise compares two texts. */
     bool embedded = p->family->guidance_kind == SV_GUIDANCE_EMBEDDED || sv_session_input(p->sessions[SV_PART_DENOISER], "timestep_cond");
     w->guided = o->guidance > 1 && !embedded;
@@ -77,10 +109,15 @@ static sv_status open_painter(sv_painter *w, const sv_paint_options *o, sv_error
     w->w = o->width / p->sizes.factor;
     w->values = (size_t)(p->sizes.channels * w->h * w->w);
     SV_TRY(open_sampler(w, o, err));
+    if (o->refiner) SV_TRY(open_refiner(w, o, err));
+    w->likeness = likeness(w);
+    w->o.scheduler = NULL;                         /* the caller's memory */
+    w->seeds = calloc(w->batch, sizeof *w->seeds);
+    w->pictures = calloc(w->batch, sizeof *w->pictures);
     w->generators = calloc(w->batch, sizeof *w->generators);
     w->latents = calloc(w->batch * w->values, sizeof *w->latents);
     w->predicted = calloc(w->batch * w->values, sizeof *w->predicted);
-    if (!w->generators || !w->latents || !w->predicted) return sv_fail_memory(err, "painter", w->batch * w->values * 2 * sizeof(float));
+    if (!w->seeds || !w->pictures || !w->generators || !w->latents || !w->predicted) return sv_fail_memory(err, "painter", w->batch * w->values * 2 * sizeof(float));
     if (o->from == SV_FROM_IMAGE) SV_TRY(sv_painter_bind_encoder(w, err));
     return bind_decoder(w, err);
 }
@@ -102,199 +139,18 @@ sv_status sv_painter_open(sv_painter **out, sv_pipeline *p, const sv_paint_optio
 void sv_painter_close(sv_painter **painter) {
     sv_painter *w = *painter;
     if (!w) return;
+    sv_painter_close(&w->after);
     sv_call_close(&w->denoise);
     sv_call_close(&w->decode);
     sv_call_close(&w->encode);
     sv_sampler_close(&w->sampler);
     sv_scheduler_close(&w->scheduler);
+    free(w->seeds);
+    free(w->pictures);
     free(w->generators);
     free(w->latents);
     free(w->predicted);
+    free(w->clean);
     free(w);
     *painter = NULL;
-}
-
-/* ---- text ---- */
-
-/* The guidance scale as a sinusoid of `width` values, sines first, for denoisers that guidance was distilled into (Meng et al. 2022, arXiv
- * 2210.03142). diffusers' get_guidance_scale_embedding: of guidance - 1, times 1000, in float32. */
-static void embed_guidance(double guidance, int64_t width, float *out) {
-    int64_t half = width / 2;
-    float scale = (float)(guidance - 1) * 1000.0f, rate = (float)(log(10000.0) / (double)(half - 1));
-    for (int64_t i = 0; i < half; i++) {
-        float angle = scale * expf((float)i * -rate);
-        out[i] = sinf(angle);
-        out[half + i] = cosf(angle);
-    }
-    if (width % 2) out[width - 1] = 0;
-}
-
-static sv_status bind_guidance(sv_painter *w, sv_error *err) {
-    sv_pipeline *p = w->p;
-    const sv_tensor_info *t = sv_session_input(p->sessions[SV_PART_DENOISER], "timestep_cond");
-    float *cond;
-    int64_t width;
-    if (!t) return SV_OK;
-    SV_TRY(sv_config_int(&p->dir.parts[SV_PART_DENOISER], "time_cond_proj_dim", t->rank == 2 ? t->dims[1] : -1, &width, err));
-    if (width < 4) return sv_fail(err, SV_E_MODEL, p->dir.path, "unet/config.json does not say how wide timestep_cond is (time_cond_proj_dim)");
-    SV_TRY(sv_call_floats(w->denoise, "timestep_cond", (int64_t[]){(int64_t)w->rows, width}, 2, &cond, err));
-    for (size_t r = 0; r < w->rows; r++) embed_guidance(w->o.guidance, width, cond + (int64_t)r * width);
-    return SV_OK;
-}
-
-static sv_status bind_denoiser(sv_painter *w, const sv_condition *c, sv_error *err) {
-    const sv_family *f = w->p->family;
-    int64_t rows = (int64_t)w->rows, shape[4] = {rows, w->p->sizes.channels, w->h, w->w}, row[3] = {rows, w->h / 2 * (w->w / 2), 4 * w->p->sizes.channels};
-    const int64_t *dims = f->packed ? row : shape;
-    int rank = f->packed ? 3 : 4;
-    sv_call_close(&w->denoise);
-    w->pooled = NULL;
-    SV_TRY(sv_call_open(&w->denoise, w->p->sessions[SV_PART_DENOISER], err));
-    SV_TRY(sv_call_floats(w->denoise, f->sample, dims, rank, &w->sample, err));
-    SV_TRY(sv_call_number(w->denoise, "timestep", f->timestep_unit > 0 ? rows : 1, &w->timestep, err));
-    SV_TRY(sv_call_output(w->denoise, f->output, dims, rank, &w->output, err));
-    SV_TRY(sv_call_floats(w->denoise, "encoder_hidden_states", (int64_t[]){rows, c->rows, c->width}, 3, &w->hidden, err));
-    if (f->pooled) SV_TRY(sv_call_floats(w->denoise, f->pooled, (int64_t[]){rows, c->pooled_width}, 2, &w->pooled, err));
-    w->text_rows = c->rows;
-    w->text_width = c->width;
-    w->pooled_width = c->pooled_width;
-    SV_TRY(bind_guidance(w, err));
-    return f->bind ? f->bind(w, err) : SV_OK;
-}
-
-static sv_status check_text(const sv_painter *w, const sv_condition *c, sv_error *err) {
-    if (c->rows == w->text_rows && c->width == w->text_width && c->pooled_width == w->pooled_width) return SV_OK;
-    return sv_fail(err, SV_E_INTERNAL, "painter", "text and negative text were encoded with different settings");
-}
-
-/* Writes one condition into `rows` rows of the denoiser's inputs. */
-static void fill_rows(sv_painter *w, const sv_condition *c, size_t first, size_t rows, bool negative) {
-    size_t n = (size_t)(c->rows * c->width), k = (size_t)c->pooled_width;
-    for (size_t r = first; r < first + rows; r++) {
-        memcpy(w->hidden + r * n, c->hidden, n * sizeof(float));
-        if (w->pooled) memcpy(w->pooled + r * k, c->pooled, k * sizeof(float));
-    }
-    if (w->p->family->fill) w->p->family->fill(w, first, rows, negative);
-}
-
-static sv_status set_text(sv_painter *w, const sv_condition *text, const sv_condition *negative, sv_error *err) {
-    if (w->guided && !negative) return sv_fail(err, SV_E_INTERNAL, "painter", "guidance needs the negative text");
-    if (!w->denoise || check_text(w, text, NULL) != SV_OK) {
-        sv_status st = bind_denoiser(w, text, err);
-        if (st != SV_OK) {
-            sv_call_close(&w->denoise);
-            return st;
-        }
-    }
-    if (w->guided) {
-        SV_TRY(check_text(w, negative, err));
-        fill_rows(w, negative, 0, w->batch, true);
-    }
-    fill_rows(w, text, w->rows - w->batch, w->batch, false);
-    return SV_OK;
-}
-
-/* ---- guidance ---- */
-
-/* torch.std over one sample: unbiased. */
-static double deviation(const float *x, size_t n) {
-    double sum = 0, squares = 0;
-    for (size_t i = 0; i < n; i++) sum += x[i];
-    double mean = sum / (double)n;
-    for (size_t i = 0; i < n; i++) {
-        double d = x[i] - mean;
-        squares += d * d;
-    }
-    return sqrt(squares / (double)(n > 1 ? n - 1 : 1));
-}
-
-/* Classifier-free guidance, e = e_u + g (e_c - e_u), and the rescaling of "Common Diffusion Noise Schedules and Sample Steps are Flawed"
- * (arXiv 2305.08891, equations 15 and 16), in diffusers' order of operations. */
-static void guide(sv_painter *w) {
-    size_t all = w->batch * w->values;
-    const float *uncond = w->output, *cond = w->output + all;
-    float g = (float)w->o.guidance, phi = (float)w->o.guidance_rescale;
-    for (size_t i = 0; i < all; i++) w->predicted[i] = uncond[i] + g * (cond[i] - uncond[i]);
-    if (!(phi > 0)) return;
-    for (size_t b = 0; b < w->batch; b++) {
-        float *e = w->predicted + b * w->values;
-        float text = (float)deviation(cond + b * w->values, w->values), ours = (float)deviation(e, w->values), ratio = text / ours;
-        for (size_t i = 0; i < w->values; i++) e[i] = phi * (e[i] * ratio) + (1 - phi) * e[i];
-    }
-}
-
-/* ---- drawing ---- */
-
-static sv_status denoise(sv_painter *w, const volatile int *stop, sv_error *err) {
-    size_t all = w->batch * w->values;
-    const double *timesteps = sv_sampler_timesteps(w->sampler);
-    float unit = w->p->family->timestep_unit;
-    for (size_t i = w->begin; i < w->end; i++) {
-        if (stop && *stop) return sv_fail(err, SV_E_STOPPED, "drawing", "stopped on request");
-        sv_sampler_scale_input(w->sampler, i, w->latents, w->sample);
-        if (w->guided) memcpy(w->sample + all, w->sample, all * sizeof(float));
-        *w->timestep = unit > 0 ? (float)timesteps[i] / unit : timesteps[i];
-        SV_TRY(sv_call_run(w->denoise, err));
-        if (w->guided)
-            guide(w);
-        else
-            memcpy(w->predicted, w->output, all * sizeof(float));
-        SV_TRY(sv_sampler_step(w->sampler, i, w->predicted, w->latents, w->generators, err));
-    }
-    return SV_OK;
-}
-
-/* 255 * clamp(x / 2 + 1/2), half to even. Returns whether every value was finite. */
-static bool to_bytes(const float *picture, int width, int height, uint8_t *out) {
-    size_t plane = (size_t)width * (size_t)height;
-    bool finite = true;
-    for (size_t i = 0; i < plane; i++)
-        for (size_t c = 0; c < 3; c++) {
-            float v = picture[c * plane + i];
-            finite &= isfinite(v) != 0;
-            v = v * 0.5f + 0.5f;
-            v = v > 0 ? v < 1 ? v : 1 : 0;         /* not a number becomes 0 */
-            out[i * 3 + c] = (uint8_t)lrintf(v * 255.0f);
-        }
-    return finite;
-}
-
-static sv_status decode(sv_painter *w, size_t b, sv_painted *out, sv_error *err) {
-    const float *x = w->latents + b * w->values;
-    const sv_model_sizes *s = &w->p->sizes;
-    out->latents_sum = 0;
-    for (size_t i = 0; i < w->values; i++) out->latents_sum += x[i];
-    out->finite = isfinite(out->latents_sum);
-    SV_TRY(sv_image_alloc(&out->image, w->o.width, w->o.height, SV_MODE_RGB, err));
-    if (!out->finite) return SV_OK;
-    if (w->p->family->packed)
-        sv_unpack(x, s->channels, w->h, w->w, w->code);
-    else
-        memcpy(w->code, x, w->values * sizeof(float));
-    for (size_t i = 0; i < w->values; i++) w->code[i] = w->code[i] / s->scaling + s->shift;
-    SV_TRY(sv_call_run(w->decode, err));
-    out->finite = to_bytes(w->picture, w->o.width, w->o.height, out->image.data);
-    return SV_OK;
-}
-
-sv_status sv_painter_run_from(sv_painter *w, const sv_paint_source *source, const sv_condition *text, const sv_condition *negative, const uint64_t *seeds,
-                              size_t n, sv_painted *out, const volatile int *stop, sv_error *err) {
-    if (n < 1 || n > w->batch) return sv_fail(err, SV_E_INTERNAL, "painter", "%zu pictures asked of a batch of %zu", n, w->batch);
-    SV_TRY(set_text(w, text, negative, err));
-    sv_sampler_restart(w->sampler);
-    SV_TRY(sv_painter_start(w, source, seeds, n, err));
-    SV_TRY(denoise(w, stop, err));
-    for (size_t b = 0; b < n; b++) SV_TRY(decode(w, b, &out[b], err));
-    return SV_OK;
-}
-
-sv_status sv_painter_run(sv_painter *w, const sv_condition *text, const sv_condition *negative, const uint64_t *seeds, size_t n, sv_painted *out,
-                         const volatile int *stop, sv_error *err) {
-    sv_paint_source none = {0};
-    return sv_painter_run_from(w, &none, text, negative, seeds, n, out, stop, err);
-}
-
-const float *sv_painter_latents(const sv_painter *w, size_t *values) {
-    *values = w->values;
-    return w->latents;
 }

@@ -67,7 +67,7 @@ sv_status sv_painter_bind_encoder(sv_painter *w, sv_error *err) {
     return sv_call_output(w->encode, "latent_parameters", (int64_t[]){1, 2 * p->sizes.channels, w->h, w->w}, 4, &w->moments, err);
 }
 
-/* Runs the encoder on a picture, once for all rows. */
+/* Runs the encoder on a picture. */
 static sv_status encode_picture(sv_painter *w, const sv_image *image, sv_error *err) {
     sv_image rgb = {0};
     const sv_image *in = image;
@@ -106,17 +106,19 @@ void sv_unpack(const float *x, int64_t c, int64_t h, int64_t w, float *out) {
             for (int64_t i = 0; i < c; i++) out[(i * h + y) * w + k] = x[((y / 2 * (w / 2) + k / 2) * c + i) * 4 + y % 2 * 2 + k % 2];
 }
 
-sv_status sv_painter_start(sv_painter *w, const sv_paint_source *source, const uint64_t *seeds, size_t n, sv_error *err) {
+sv_status sv_painter_start(sv_painter *w, const sv_picture *pictures, size_t n, sv_error *err) {
     float sigma = sv_sampler_init_noise_sigma(w->sampler);
     bool noisy = w->o.from != SV_FROM_NOISE && !(w->o.denoising_start > 0 && w->o.denoising_start < 1);
-    if (w->o.from != SV_FROM_NOISE && !(w->o.from == SV_FROM_IMAGE ? (const void *)source->image : (const void *)source->latents))
-        return sv_fail(err, SV_E_INTERNAL, "painter", "nothing to begin with");
-    if (w->o.from == SV_FROM_IMAGE) SV_TRY(encode_picture(w, source->image, err));
+    const sv_image *encoded = NULL;
     for (size_t b = 0; b < w->batch; b++) {
         /* Rows that nobody asked for draw the first picture again: the call keeps its shape, and so every row its bits. */
-        size_t as = b < n ? b : 0;
+        const sv_picture *as = &pictures[b < n ? b : 0];
+        const sv_paint_source *source = &as->source;
         float *x = w->latents + b * w->values;
-        sv_generator_seed(&w->generators[b], seeds[as]);
+        if (w->o.from != SV_FROM_NOISE && !(w->o.from == SV_FROM_IMAGE ? (const void *)source->image : (const void *)source->latents))
+            return sv_fail(err, SV_E_INTERNAL, "painter", "nothing to begin with");
+        w->seeds[b] = as->seed;
+        sv_generator_seed(&w->generators[b], as->seed);
         if (w->o.from == SV_FROM_NOISE) {
             sv_randn(&w->generators[b], x, w->values);
             for (size_t i = 0; i < w->values; i++) x[i] *= sigma;
@@ -125,8 +127,10 @@ sv_status sv_painter_start(sv_painter *w, const sv_paint_source *source, const u
                 sv_pack(w->predicted, w->p->sizes.channels, w->h, w->w, x);
             }
         } else if (w->o.from == SV_FROM_LATENTS) {
-            memcpy(x, source->latents + as * w->values, w->values * sizeof(float));
+            memcpy(x, source->latents, w->values * sizeof(float));
         } else {
+            if (encoded != source->image) SV_TRY(encode_picture(w, source->image, err));
+            encoded = source->image;
             draw_code(w, b, x);
         }
         if (noisy) sv_randn(&w->generators[b], w->predicted + b * w->values, w->values);

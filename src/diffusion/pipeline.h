@@ -44,13 +44,23 @@ struct sv_painter {
     size_t batch, rows;
     int64_t h, w;                /* of the latents */
     size_t values;               /* of one picture's latents */
+    uint64_t likeness;           /* hash of everything that a saved row depends on */
 
     sv_scheduler *scheduler;
     sv_sampler *sampler;
     size_t begin, end;           /* the sampler's steps that are run */
+    bool begun;                  /* the rows hold pictures */
+    size_t next;                 /* the step that is run next, begin .. end */
+    uint64_t *seeds;             /* [batch] */
     sv_generator *generators;    /* [batch] */
     float *latents;              /* [batch, c, h, w], or packed [batch, h/2 * w/2, 4c] where the family does so; as everything up to `code` */
     float *predicted;            /* [batch, c, h, w]: the denoiser's output after guidance; noise before the loop */
+    float *clean;                /* as latents: the predicted original sample at the last halt; NULL before the first */
+    bool has_clean;              /* it belongs to the rows in hand */
+    sv_picture *pictures;        /* [batch]: scratch of sv_painter_run and of the hand-over */
+
+    sv_painter *after;           /* the refiner's painter, owned; NULL: none */
+    bool handed_over;            /* it holds the rows now */
 
     sv_call *denoise;            /* bound at the first run, when the text's shape is known, and again if that changes */
     float *sample;               /* [rows, c, h, w] */
@@ -70,6 +80,10 @@ struct sv_painter {
     float *scene;                /* [1, 3, height, width] in -1..1 */
     const float *moments;        /* [1, 2c, h, w]: mean and log variance */
 };
+
+/* Writes the texts of n pictures into the denoiser's rows (painter_text.c), and the first one's into those that nobody asked for; `refiner`: the
+ * refiner's texts of them. Binds the denoiser if the texts have another shape than before. */
+sv_status sv_painter_set_texts(sv_painter *w, const sv_picture *pictures, size_t n, bool refiner, sv_error *err);
 
 /* ---- encoding (condition.c) ---- */
 
@@ -95,7 +109,7 @@ sv_status sv_painter_bind_encoder(sv_painter *w, sv_error *err);
 /* [c, h, w] to rows of 2 x 2 patches, [h/2 * w/2, 4c], and back. */
 void sv_pack(const float *x, int64_t c, int64_t h, int64_t w, float *out);
 void sv_unpack(const float *x, int64_t c, int64_t h, int64_t w, float *out);
-/* Seeds the generators and fills in the latents. */
-sv_status sv_painter_start(sv_painter *w, const sv_paint_source *source, const uint64_t *seeds, size_t n, sv_error *err);
+/* Seeds the generators and fills in the latents of n pictures; the first one again where nobody asked for a row. */
+sv_status sv_painter_start(sv_painter *w, const sv_picture *pictures, size_t n, sv_error *err);
 
 #endif

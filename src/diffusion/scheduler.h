@@ -108,6 +108,7 @@ struct sv_scheduler_kind {
     const char *(*unfit)(const sv_sampler *p);
     /* Buffers that step needs. NULL: none. */
     size_t (*buffers)(const sv_sampler *p);
+    unsigned scratch;            /* bits: those of them that hold nothing from one step to the next */
     /* scale_model_input divides by sqrt(sigma^2 + 1). */
     bool scales_input;
     /* One step at index i. */
@@ -115,6 +116,16 @@ struct sv_scheduler_kind {
     /* add_noise is signal * x + noise * z. */
     void (*mix)(const sv_sampler *p, size_t i, float *signal, float *noise);
 };
+
+/* ---- halting a loop (scheduler_sampler.c) ---- */
+
+/* Values that the steps so far left behind for the next ones, for one sample; then copying them out and in. A sampler that goes on with samples of
+ * another one takes over its calls, last and order, too. */
+size_t sv_sampler_memory(const sv_sampler *p);
+void sv_sampler_save(const sv_sampler *p, size_t sample, float *out);
+void sv_sampler_load(sv_sampler *p, size_t sample, const float *in);
+/* What the model's output at step i says the original sample is, before the step is made: x and model_out as sv_sampler_step gets them. */
+void sv_sampler_predict(const sv_sampler *p, size_t i, const float *model_out, const float *x, float *x0);
 
 /* ---- what the classes share (scheduler_sampler.c) ---- */
 

@@ -136,6 +136,53 @@ void sv_sampler_add_noise(const sv_sampler *p, size_t i, const float *x, const f
     for (size_t k = 0; k < p->n; k++) out[k] = a * x[k] + b * noise[k];
 }
 
+/* ---- halting ---- */
+
+static bool remembers(const sv_sampler *p, size_t buffer) {
+    return p->buffers[buffer] && !(p->scheduler->kind->scratch >> buffer & 1);
+}
+
+size_t sv_sampler_memory(const sv_sampler *p) {
+    size_t n = 0;
+    for (size_t i = 0; i < SV_SAMPLER_BUFFERS; i++) n += remembers(p, i) ? p->per_sample : 0;
+    return n;
+}
+
+void sv_sampler_save(const sv_sampler *p, size_t sample, float *out) {
+    for (size_t i = 0; i < SV_SAMPLER_BUFFERS; i++) {
+        if (!remembers(p, i)) continue;
+        memcpy(out, p->buffers[i] + sample * p->per_sample, p->per_sample * sizeof *out);
+        out += p->per_sample;
+    }
+}
+
+void sv_sampler_load(sv_sampler *p, size_t sample, const float *in) {
+    for (size_t i = 0; i < SV_SAMPLER_BUFFERS; i++) {
+        if (!remembers(p, i)) continue;
+        memcpy(p->buffers[i] + sample * p->per_sample, in, p->per_sample * sizeof *in);
+        in += p->per_sample;
+    }
+}
+
+/* Every class says with mix how picture and noise make a sample, x = s x0 + n z; the rest is what the output means. v is s' z - n' x0 with both
+ * divided by r = sqrt(s^2 + n^2), which is 1 except where samples are kept unscaled (s = 1, the Euler family). */
+void sv_sampler_predict(const sv_sampler *p, size_t i, const float *model_out, const float *x, float *x0) {
+    const sv_scheduler_kind *kind = p->scheduler->kind;
+    int type = kind->plain_time ? SV_PREDICT_FLOW : p->scheduler->config.prediction_type;
+    float s, n;
+    kind->mix(p, i, &s, &n);
+    if (type == SV_PREDICT_FLOW) {
+        float way = (kind->plain_time ? p->sigmas[p->length] : 0) - p->sigmas[i];
+        for (size_t k = 0; k < p->n; k++) x0[k] = x[k] + way * model_out[k];
+    } else if (type == SV_PREDICT_V) {
+        float r2 = s * s + n * n, r = sv_tsqrt(r2);
+        for (size_t k = 0; k < p->n; k++) x0[k] = s * x[k] / r2 - n * model_out[k] / r;
+    } else {
+        sv_predict_original(type, s, n, x, model_out, x0, p->n);
+    }
+    sv_sampler_limit(p, x0);
+}
+
 /* ---- shared by the classes ---- */
 
 void sv_sampler_draw(const sv_sampler *p, sv_generator *g, float *out) {

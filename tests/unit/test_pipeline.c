@@ -78,7 +78,8 @@ static sv_painter *draw(yyjson_val *c, sv_pipeline *p, const sv_paint_options *o
     check(sv_painter_open(&w, p, o, &err));
     check(sv_pipeline_encode_with(p, yyjson_get_str(yyjson_obj_get(c, "prompt")), &t, &text, &err));
     check(sv_pipeline_encode_with(p, yyjson_get_str(yyjson_obj_get(c, "negative_prompt")), &t, &negative, &err));
-    check(sv_painter_run_from(w, source, text, negative, &seed, 1, out, NULL, &err));
+    sv_picture picture = {.text = text, .negative = negative, .seed = seed, .source = *source};
+    check(sv_painter_draw(w, &picture, 1, out, NULL, &err));
     assert_true(out->finite);
     sv_condition_close(&text);
     sv_condition_close(&negative);

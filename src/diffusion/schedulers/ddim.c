@@ -54,4 +54,4 @@ static void step(sv_sampler *p, size_t i, float *restrict out, float *restrict x
 
 const sv_scheduler_kind sv_scheduler_ddim = {
     .info = {"DDIMScheduler", "ddim", "DDIM; deterministic unless eta is given"},
-    .keys = keys, .integer_timesteps = true, .plan = plan, .buffers = buffers, .step = step, .mix = sv_mix_by_alpha};
+    .keys = keys, .integer_timesteps = true, .plan = plan, .buffers = buffers, .scratch = 3, .step = step, .mix = sv_mix_by_alpha};

@@ -57,4 +57,4 @@ static void step(sv_sampler *p, size_t i, float *restrict out, float *restrict x
 
 const sv_scheduler_kind sv_scheduler_ddpm = {
     .info = {"DDPMScheduler", "ddpm", "ancestral sampling; stochastic, for many steps"},
-    .keys = keys, .integer_timesteps = true, .plan = plan, .unfit = unfit, .buffers = buffers, .step = step, .mix = sv_mix_by_alpha};
+    .keys = keys, .integer_timesteps = true, .plan = plan, .unfit = unfit, .buffers = buffers, .scratch = 3, .step = step, .mix = sv_mix_by_alpha};

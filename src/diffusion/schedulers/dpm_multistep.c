@@ -233,4 +233,4 @@ static void step(sv_sampler *p, size_t i, float *restrict out, float *restrict x
 const sv_scheduler_kind sv_scheduler_dpm_multistep = {
     .info = {"DPMSolverMultistepScheduler", "dpm++", "DPM-Solver and DPM-Solver++, orders 1 to 3, deterministic or SDE"},
     .keys = keys, .integer_timesteps = true, .takes_mu = true, .sigma_family = true, .settle = settle, .plan = plan, .unfit = unfit, .buffers = buffers,
-    .step = step, .mix = sv_mix_by_level};
+    .scratch = 1u << NOISE,    .step = step, .mix = sv_mix_by_level};

@@ -78,4 +78,4 @@ static void step(sv_sampler *p, size_t i, float *restrict out, float *restrict x
 
 const sv_scheduler_kind sv_scheduler_euler = {
     .info = {"EulerDiscreteScheduler", "euler", "Euler's method; optional churn"},
-    .keys = keys, .sigma_family = true, .scales_input = true, .settle = settle, .plan = plan, .buffers = buffers, .step = step, .mix = sv_mix_by_sigma};
+    .keys = keys, .sigma_family = true, .scales_input = true, .settle = settle, .plan = plan, .buffers = buffers, .scratch = 1, .step = step, .mix = sv_mix_by_sigma};

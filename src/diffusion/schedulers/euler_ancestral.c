@@ -43,4 +43,4 @@ static void step(sv_sampler *p, size_t i, float *restrict out, float *restrict x
 
 const sv_scheduler_kind sv_scheduler_euler_ancestral = {
     .info = {"EulerAncestralDiscreteScheduler", "euler-a", "Euler with ancestral noise; stochastic"},
-    .keys = keys, .sigma_family = true, .scales_input = true, .plan = plan, .buffers = buffers, .step = step, .mix = sv_mix_by_sigma};
+    .keys = keys, .sigma_family = true, .scales_input = true, .plan = plan, .buffers = buffers, .scratch = 1, .step = step, .mix = sv_mix_by_sigma};

@@ -76,4 +76,4 @@ static void mix(const sv_sampler *p, size_t i, float *signal, float *noise) {
 
 const sv_scheduler_kind sv_scheduler_flow_euler = {
     .info = {"FlowMatchEulerDiscreteScheduler", "flow-euler", "Euler's method for flow matching models (SD3, Flux)"},
-    .keys = keys, .takes_mu = true, .plain_time = true, .settle = settle, .plan = plan, .buffers = buffers, .step = step, .mix = mix};
+    .keys = keys, .takes_mu = true, .plain_time = true, .settle = settle, .plan = plan, .buffers = buffers, .scratch = 1, .step = step, .mix = mix};

@@ -75,4 +75,5 @@ static void step(sv_sampler *p, size_t i, float *restrict out, float *restrict x
 
 const sv_scheduler_kind sv_scheduler_heun = {
     .info = {"HeunDiscreteScheduler", "heun", "Heun's method; about two model calls a step"},
-    .keys = keys, .sigma_family = true, .scales_input = true, .settle = settle, .plan = plan, .buffers = buffers, .step = step, .mix = sv_mix_by_sigma};
+    .keys = keys, .sigma_family = true, .scales_input = true, .settle = settle, .plan = plan, .buffers = buffers,
+    .scratch = 1u << ORIGINAL, .step = step, .mix = sv_mix_by_sigma};

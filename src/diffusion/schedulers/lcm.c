@@ -53,4 +53,4 @@ static void step(sv_sampler *p, size_t i, float *restrict out, float *restrict x
 
 const sv_scheduler_kind sv_scheduler_lcm = {
     .info = {"LCMScheduler", "lcm", "latent consistency models, 1 to 8 steps; stochastic from 2 steps on"},
-    .keys = keys, .integer_timesteps = true, .plan = plan, .buffers = buffers, .step = step, .mix = sv_mix_by_alpha};
+    .keys = keys, .integer_timesteps = true, .plan = plan, .buffers = buffers, .scratch = 3, .step = step, .mix = sv_mix_by_alpha};

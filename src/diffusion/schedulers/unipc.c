@@ -231,4 +231,4 @@ static void step(sv_sampler *p, size_t i, float *restrict out, float *restrict x
 const sv_scheduler_kind sv_scheduler_unipc = {
     .info = {"UniPCMultistepScheduler", "unipc", "UniPC predictor and corrector, any order"},
     .keys = keys, .integer_timesteps = true, .takes_mu = true, .sigma_family = true, .settle = settle, .plan = plan, .unfit = unfit, .buffers = buffers,
-    .step = step, .mix = sv_mix_by_level};
+    .scratch = 1u << DIFFERENCES,    .step = step, .mix = sv_mix_by_level};
