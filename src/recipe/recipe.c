@@ -91,8 +91,7 @@ static bool is_percentage(const sv_yaml *y, double *out) {
 
 /* Values that a later version takes, under keys that this one has. */
 static bool is_later_value(const char *path, const sv_yaml *y) {
-    if (strcmp(path, "generate.long_captions") == 0) return y->kind == SV_YAML_TEXT && strcmp(y->text, "windows") == 0;
-    return strcmp(path, "generate.candidates") == 0 && y->kind == SV_YAML_MAP;
+    return strcmp(path, "generate.long_captions") == 0 && y->kind == SV_YAML_TEXT && strcmp(y->text, "windows") == 0;
 }
 
 /* The map's own keys (without nested sections) as a JSON object; refuses unknown ones. */
@@ -279,13 +278,33 @@ static sv_status read_exports(const loader *l, const sv_yaml *node, const char *
     return SV_OK;
 }
 
+/* A plain value where a map could be: read as the map with that one key, but errors name the section. */
+static sv_status read_plain(const loader *l, const sv_section *s, const sv_yaml *node, const char *path, void *parent, sv_error *err) {
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *object = doc ? yyjson_mut_obj(doc) : NULL, *value = object ? sv_yaml_json(node, doc) : NULL;
+    yyjson_doc *frozen = NULL;
+    if (value && yyjson_mut_obj_add_val(doc, object, s->plain, value)) {
+        yyjson_mut_doc_set_root(doc, object);
+        frozen = yyjson_mut_doc_imut_copy(doc, NULL);
+    }
+    sv_status st = frozen ? sv_options_read(s->options, yyjson_doc_get_root(frozen), path, NULL, (char *)parent + s->offset, err)
+                          : sv_fail_memory(err, l->name, 0);
+    yyjson_doc_free(frozen);
+    yyjson_mut_doc_free(doc);
+    if (st != SV_E_RECIPE) return st;
+    snprintf(err->what, sizeof err->what, "%s", path);
+    add_place(l, err);
+    return st;
+}
+
 static sv_status read_section(const loader *l, const sv_section *s, const sv_yaml *node, const char *path, void *parent, sv_error *err) {
     if (s->kind == SV_SECTION_LIST) return read_list(l, s, node, path, parent, err);
     if (s->kind == SV_SECTION_EXPORTS) return read_exports(l, node, path, err);
     if (node && node->kind == SV_YAML_NULL) node = NULL;
+    if (s->plain && node && (node->kind == SV_YAML_INT || node->kind == SV_YAML_REAL)) return read_plain(l, s, node, path, parent, err);
     if (node && node->kind != SV_YAML_MAP) {
         char why[96];
-        snprintf(why, sizeof why, "must be a map, not %s", sv_yaml_kind_text(node));
+        snprintf(why, sizeof why, "must be %sa map, not %s", s->plain ? "a number or " : "", sv_yaml_kind_text(node));
         return fail_key(l, path, err, why, NULL);
     }
     void *out = (char *)parent + s->offset;

@@ -47,11 +47,32 @@ typedef struct sv_engine_settings {
     int64_t threads_per_image, workers, batch;   /* 0: auto */
 } sv_engine_settings;
 
+/* How many pictures a caption gets. A plain number in the recipe is `max`. With stop_at or drop_below the number is found out in rounds over all
+ * captions (stages/rounds.h); without them every caption gets max. */
+typedef struct sv_candidates_settings {
+    int64_t max;
+    int64_t min;              /* of the first round; INT64_MIN: 1 */
+    int64_t step;             /* of each later round */
+    double stop_at;           /* weighted score; NaN: none */
+    double budget;            /* pictures per caption on average; NaN: half of max, at least min */
+    double drop_below;        /* weighted score; NaN: none */
+    int64_t drop_after;       /* pictures; INT64_MIN: max */
+} sv_candidates_settings;
+
+/* Pictures given up half-drawn. at: JSON text, a number or a list of them; NULL: none is. */
+typedef struct sv_prune_settings {
+    char *at;
+    double keep;
+} sv_prune_settings;
+enum { SV_MOST_CHECKS = 8 };  /* places at which siblings are compared */
+
 enum { SV_LONG_CUT, SV_LONG_REFUSE };   /* the order of the choices in the option table */
 
 typedef struct sv_generate_settings {
     char *model, *prompt, *negative;
-    int64_t candidates, retries;
+    sv_candidates_settings candidates;
+    sv_prune_settings prune;
+    int64_t retries;
     int32_t size[2];          /* 0x0: the model's */
     int64_t steps;
     double guidance, guidance_rescale, eta;
@@ -119,6 +140,10 @@ struct sv_recipe {
 
 /* Whether the recipe has any use for a score: its weight, a limit, the ranking, or score.also. */
 bool sv_recipe_uses(const sv_recipe *r, sv_term term);
+/* Whether the number of pictures depends on their scores. */
+bool sv_recipe_adaptive(const sv_recipe *r);
+/* The fractions of the steps at which half-drawn pictures are compared, ascending. Returns their number; -1: `at` is not what it must be. */
+int sv_recipe_checks(const sv_prune_settings *prune, double out[SV_MOST_CHECKS]);
 /* The score that `by` ranks by; SV_TERMS for weighted and random. */
 sv_term sv_by_term(int by);
 /* "weighted", "clip" … */
@@ -134,8 +159,9 @@ typedef struct sv_section {
     sv_section_kind kind;
     const sv_option *options;            /* of the map, or of one item of the list; NULL: none */
     size_t offset;                       /* of the struct in the parent's struct; lists: of the pointer to the items */
-    size_t count_offset, item_size;      /* lists: of their number in the parent's struct, and bytes of one item */
+    size_t count_offset, item_size;      /* lists: of their number in the parent's struct, and bytes of one item (also with plain) */
     const struct sv_section *children;   /* nested sections, ends with {0}; NULL: none */
+    const char *plain;                   /* the option that a plain value in the map's place stands for (no string option beside it); NULL: it must be a map */
     const char *help;
 } sv_section;
 

@@ -106,6 +106,51 @@ static sv_status check_scheduler(const char *json, sv_error *err) {
     return st;
 }
 
+static sv_status check_candidates(const sv_candidates_settings *c, bool adaptive, sv_error *err) {
+    int64_t min = c->min == INT64_MIN ? 1 : c->min;
+    if (min > c->max) return sv_fail(err, SV_E_RECIPE, "generate.candidates.min", "must not be above max, which is %lld", (long long)c->max);
+    if (!adaptive) {
+        const char *of_rounds = c->min != INT64_MIN ? "min" : c->step != 1 ? "step" : !isnan(c->budget) ? "budget" : c->drop_after != INT64_MIN ? "drop_after" : NULL;
+        if (!of_rounds) return SV_OK;
+        char path[64];
+        snprintf(path, sizeof path, "generate.candidates.%s", of_rounds);
+        sv_fail(err, SV_E_RECIPE, path, "means nothing without stop_at or drop_below");
+        return sv_hint(err, SV_E_RECIPE, "stop_at is the weighted score at which a caption needs no more images; or write  candidates: %lld", (long long)c->max);
+    }
+    if (c->budget < (double)min || c->budget > (double)c->max)
+        return sv_fail(err, SV_E_RECIPE, "generate.candidates.budget", "must lie between min and max, %lld and %lld", (long long)min, (long long)c->max);
+    if (c->drop_after != INT64_MIN && isnan(c->drop_below))
+        return sv_fail(err, SV_E_RECIPE, "generate.candidates.drop_after", "means nothing without drop_below");
+    if (c->drop_after != INT64_MIN && c->drop_after > c->max)
+        return sv_fail(err, SV_E_RECIPE, "generate.candidates.drop_after", "must not be above max, which is %lld", (long long)c->max);
+    if (!isnan(c->stop_at) && !isnan(c->drop_below) && c->drop_below >= c->stop_at)
+        return sv_fail(err, SV_E_RECIPE, "generate.candidates.drop_below", "must be below stop_at, which is %g", c->stop_at);
+    return SV_OK;
+}
+
+/* Rounds and pruning compare weighted scores, so something must have a weight. */
+static sv_status check_weights(const sv_recipe *r, const char *path, sv_error *err) {
+    bool any = false;
+    for (int t = 0; t < SV_TERMS; t++) any |= r->score.weights.of[t] != 0 && (t != SV_TERM_CLIP || r->score.clip.model);
+    if (r->score.weights.clip != 0 && !r->score.clip.model) {
+        sv_fail(err, SV_E_RECIPE, "score.clip.model", "is missing, but %s goes by the weighted score", path);
+        return sv_hint(err, SV_E_RECIPE, "set score.clip.model to a CLIP directory, or do without CLIPScore: score: {weights: {clip: 0}}");
+    }
+    return any ? SV_OK : sv_fail(err, SV_E_RECIPE, path, "goes by the weighted score, and every weight is 0");
+}
+
+static sv_status check_amounts(const sv_recipe *r, sv_error *err) {
+    double checks[SV_MOST_CHECKS];
+    int n = sv_recipe_checks(&r->generate.prune, checks);
+    SV_TRY(check_candidates(&r->generate.candidates, sv_recipe_adaptive(r), err));
+    if (n < 0) {
+        sv_fail(err, SV_E_RECIPE, "generate.prune.at", "must be a share of the steps between 0 and 1, or a rising list of up to %d", (int)SV_MOST_CHECKS);
+        return sv_hint(err, SV_E_RECIPE, "for example  prune: {at: [0.3, 0.6], keep: 0.5}");
+    }
+    if (n) SV_TRY(check_weights(r, "generate.prune", err));
+    return sv_recipe_adaptive(r) ? check_weights(r, "generate.candidates", err) : SV_OK;
+}
+
 static sv_status check_generate(const sv_recipe *r, sv_error *err) {
     const sv_generate_settings *g = &r->generate;
     if (!*g->model) return sv_fail(err, SV_E_RECIPE, "generate.model", "must not be empty");
@@ -113,6 +158,7 @@ static sv_status check_generate(const sv_recipe *r, sv_error *err) {
         sv_status st = sv_fail(err, SV_E_RECIPE, "generate.prompt", "must hold {caption}, where the caption goes");
         return sv_hint(err, st, "for example  prompt: \"a photo of {caption}\"");
     }
+    SV_TRY(check_amounts(r, err));
     return check_scheduler(g->scheduler, err);
 }
 

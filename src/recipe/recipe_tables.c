@@ -81,7 +81,6 @@ static const sv_option generate_options[] = {
     {"prompt", SV_OPT_STRING, GENERATE(prompt), "{caption}", .help = "what the model is told; {caption} stands for the caption"},
     {"negative", SV_OPT_STRING, GENERATE(negative), "null", .nullable = true,
      .help = "negative prompt; null: none, which is not the same as \"\" for every model"},
-    {"candidates", SV_OPT_INT, GENERATE(candidates), "4", .min = 1, .max = 1000, .help = "images drawn per caption"},
     {"retries", SV_OPT_INT, GENERATE(retries), "2", .min = 0, .max = 1000, .help = "more seeds for a caption whose candidates failed"},
     {"size", SV_OPT_SIZE, GENERATE(size), "null", .nullable = true, .help = "of the images; null: the model's own"},
     {"steps", SV_OPT_INT, GENERATE(steps), "50", .min = 1, .max = 1000, .help = "denoising steps"},
@@ -93,9 +92,32 @@ static const sv_option generate_options[] = {
      .help = "a class name or short name, or a map of keys laid over the model's config; null: the model's own"},
     {"long_captions", SV_OPT_CHOICE, GENERATE(long_captions), "cut", .choices = "cut|refuse",
      .help = "prompts longer than the text encoder takes: cut and recorded, or not drawn"},
-    LATER("refiner"), LATER("server"), LATER("source"), LATER("clip_skip"), LATER("guidance_interval"), LATER("prune"), LATER("metadata"),
+    LATER("refiner"), LATER("server"), LATER("source"), LATER("clip_skip"), LATER("guidance_interval"), LATER("metadata"),
+    {0}};
+#define CANDIDATES(f) AT(sv_candidates_settings, f)
+static const sv_option candidates_options[] = {
+    {"max", SV_OPT_INT, CANDIDATES(max), "4", .min = 1, .max = 1000, .help = "images per caption; with stop_at or drop_below: at most"},
+    {"min", SV_OPT_INT, CANDIDATES(min), "null", .nullable = true, .min = 1, .max = 1000, .help = "images that every caption gets before any is judged; null: 1"},
+    {"step", SV_OPT_INT, CANDIDATES(step), "1", .min = 1, .max = 1000, .help = "more images for every caption that goes on, from round to round"},
+    {"stop_at", SV_OPT_REAL, CANDIDATES(stop_at), "null", .nullable = true,
+     .help = "a caption whose best image has this weighted score needs no more; null: all get max"},
+    {"budget", SV_OPT_REAL, CANDIDATES(budget), "null", .nullable = true, .min = 1, .max = 1000,
+     .help = "images per caption on average, at most; null: half of max, at least min"},
+    {"drop_below", SV_OPT_REAL, CANDIDATES(drop_below), "null", .nullable = true,
+     .help = "a caption whose best image stays below this weighted score is dropped; null: none is"},
+    {"drop_after", SV_OPT_INT, CANDIDATES(drop_after), "null", .nullable = true, .min = 1, .max = 1000,
+     .help = "images after which drop_below counts; null: max"},
+    {0}};
+#define PRUNE(f) AT(sv_prune_settings, f)
+static const sv_option prune_options[] = {
+    {"at", SV_OPT_JSON, PRUNE(at), "null", .nullable = true,
+     .help = "share of the steps, or a list of them, after which half-drawn images of a caption are compared; null: never"},
+    {"keep", SV_OPT_REAL, PRUNE(keep), "0.5", .min = 0.01, .max = 1, .help = "share of them that is drawn on, each time"},
     {0}};
 static const sv_section generate_sections[] = {
+    {"candidates", SV_SECTION_MAP, candidates_options, GENERATE(candidates), .item_size = sizeof(sv_candidates_settings), .plain = "max",
+     .help = "images drawn per caption; or a map, for a number that follows the scores"},
+    {"prune", SV_SECTION_MAP, prune_options, GENERATE(prune), .help = "giving up images that do not promise much, half-drawn"},
     {"image", SV_SECTION_MAP, image_options, GENERATE(image), .help = "image files"},
     {"engine", SV_SECTION_MAP, engine_options, GENERATE(engine), .help = "how the model is run; auto is measured once and written down"},
     {0}};

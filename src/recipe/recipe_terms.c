@@ -33,6 +33,25 @@ static bool named(const char *list, const char *name) {
     return found;
 }
 
+bool sv_recipe_adaptive(const sv_recipe *r) {
+    return !isnan(r->generate.candidates.stop_at) || !isnan(r->generate.candidates.drop_below);
+}
+
+int sv_recipe_checks(const sv_prune_settings *prune, double out[SV_MOST_CHECKS]) {
+    if (!prune->at) return 0;
+    yyjson_doc *doc = yyjson_read(prune->at, strlen(prune->at), 0);
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    size_t n = yyjson_is_arr(root) ? yyjson_arr_size(root) : 1;
+    int found = n >= 1 && n <= SV_MOST_CHECKS ? (int)n : -1;
+    for (int i = 0; i < found; i++) {
+        yyjson_val *v = yyjson_is_arr(root) ? yyjson_arr_get(root, (size_t)i) : root;
+        out[i] = yyjson_is_num(v) ? yyjson_get_num(v) : 0;
+        if (!(out[i] > 0 && out[i] < 1) || (i && out[i] <= out[i - 1])) found = -1;
+    }
+    yyjson_doc_free(doc);
+    return found;
+}
+
 bool sv_recipe_uses(const sv_recipe *r, sv_term term) {
     return r->score.weights.of[term] != 0 || !isnan(r->select.min.of[term]) || sv_by_term(r->select.by) == term ||
            named(r->score.also, sv_term_names[term]);

@@ -39,6 +39,18 @@ static sv_status write_list(const sv_section *s, const char *parent, const char 
     return SV_OK;
 }
 
+/* A section of which only its plain key differs from the defaults is written as that key's value. */
+static bool is_plain(const sv_section *s, yyjson_mut_val *object, yyjson_mut_doc *doc, sv_status *st, sv_error *err) {
+    yyjson_mut_val *other = yyjson_mut_obj(doc);
+    void *defaults = calloc(1, s->item_size);
+    *st = other && defaults ? sv_options_init(s->options, defaults, err) : sv_fail_memory(err, s->key, 0);
+    if (*st == SV_OK && !sv_options_write(s->options, defaults, NULL, doc, other)) *st = sv_fail_memory(err, s->key, 0);
+    free(defaults);
+    if (*st != SV_OK) return false;
+    yyjson_mut_obj_put(other, yyjson_mut_str(doc, s->plain), yyjson_mut_val_mut_copy(doc, yyjson_mut_obj_get(object, s->plain)));
+    return yyjson_mut_equals(object, other);
+}
+
 /* Lists first: a recipe begins with its sources. */
 static sv_status write_section(const sv_section *s, const sv_recipe *r, const void *parent, const char *dir, yyjson_mut_doc *doc,
                                yyjson_mut_val *object, sv_error *err) {
@@ -52,6 +64,10 @@ static sv_status write_section(const sv_section *s, const sv_recipe *r, const vo
         yyjson_mut_val *child = yyjson_mut_obj(doc);
         if (!child || !yyjson_mut_obj_add(object, yyjson_mut_str(doc, c->key), child)) return sv_fail_memory(err, c->key, 0);
         SV_TRY(write_section(c, r, in, dir, doc, child, err));
+        sv_status st = SV_OK;
+        if (c->plain && is_plain(c, child, doc, &st, err))
+            yyjson_mut_obj_put(object, yyjson_mut_str(doc, c->key), yyjson_mut_val_mut_copy(doc, yyjson_mut_obj_get(child, c->plain)));
+        if (st != SV_OK) return st;
     }
     return SV_OK;
 }
@@ -209,6 +225,24 @@ static void help_title(sv_buf *b, const sv_section *s, int indent) {
     sv_buf_printf(b, "  # %s\n", s->help);
 }
 
+/* A section for which a plain value stands: the value, and the map's keys as a comment. */
+static void help_plain(sv_buf *b, const sv_section *s, yyjson_val *value, int indent) {
+    char type[256];
+    size_t start = b->size;
+    indent_by(b, indent);
+    sv_buf_printf(b, "%s: ", s->key);
+    sv_yaml_write_flow(b, value);
+    pad_to(b, start, COMMENT_COLUMN);
+    sv_buf_printf(b, "  # %s:\n", s->help);
+    for (const sv_option *o = s->options; o->name; o++) {
+        start = b->size;
+        indent_by(b, indent);
+        sv_buf_printf(b, "#   %s: %s", o->name, o->fallback);
+        pad_to(b, start, COMMENT_COLUMN);
+        sv_buf_printf(b, "  # %s: %s\n", o->help, sv_option_type_text(o, type, sizeof type));
+    }
+}
+
 static void help_section(sv_buf *b, const sv_section *s, yyjson_val *object, int indent) {
     for (const sv_section *c = s->children; c && c->key; c++) {
         if (c->kind != SV_SECTION_LIST) continue;
@@ -227,6 +261,10 @@ static void help_section(sv_buf *b, const sv_section *s, yyjson_val *object, int
     }
     for (const sv_section *c = s->children; c && c->key; c++) {
         if (c->kind == SV_SECTION_LIST) continue;
+        if (c->plain) {
+            help_plain(b, c, yyjson_obj_get(object, c->key), indent);
+            continue;
+        }
         help_title(b, c, indent);
         if (c->kind == SV_SECTION_MAP) help_section(b, c, yyjson_obj_get(object, c->key), indent + 2);
         else help_exports(b, yyjson_obj_get(object, c->key));

@@ -209,7 +209,9 @@ static sv_status finish_group(sv_drawing *d, finisher *f, const group *g, sv_dra
     }
     if (!d->plan.scorers || !scored) return SV_OK;
     double values[SV_MOST_ROWS][SV_MOST_SCORERS], begin = sv_now();
-    SV_TRY(sv_scorers_run(d->plan.scorers, &f->memory, g->task->scored, images, values, err));
+    const sv_scored_text *texts[SV_MOST_ROWS];
+    for (int i = 0; i < rows; i++) texts[i] = g->task->scored;
+    SV_TRY(sv_scorers_run(d->plan.scorers, &f->memory, texts, images, values, err));
     double seconds = (sv_now() - begin) / (double)scored;
     for (int i = 0; i < rows; i++) {
         if (!images[i]) continue;
@@ -246,7 +248,7 @@ static void *finisher_main(void *arg) {
 /* A caption that is too long and may not be cut: every candidate it could have had is recorded as failed, so that it is not tried again. */
 static sv_status refuse_task(sv_drawing *d, task *t, size_t tokens, sv_error *err) {
     const sv_generate_settings *s = &d->plan.recipe->generate;
-    int most = (int)(s->candidates + s->retries);
+    int most = (int)(s->candidates.max + s->retries);
     sv_draw_result *r = new_result(t, (size_t)most);
     if (!r) return sv_fail_memory(err, t->id, 0);
     for (int k = 0; k < most; k++) {
@@ -293,7 +295,7 @@ static sv_status paint_group(sv_drawing *d, painter *w, task *t, const sv_condit
 
 static sv_status paint_task(sv_drawing *d, painter *w, task *t, sv_error *err) {
     const sv_generate_settings *s = &d->plan.recipe->generate;
-    int want = (int)s->candidates, retries = (int)s->retries, rows = d->plan.paint.batch;
+    int want = (int)s->candidates.max, retries = (int)s->retries, rows = d->plan.paint.batch;
     char *prompt = sv_prompt(s->prompt, t->text);
     if (!prompt) return sv_fail_memory(err, t->id, 0);
     sv_condition *text = NULL;
@@ -442,7 +444,7 @@ sv_status sv_drawing_submit(sv_drawing *d, const sv_draw_item *item, sv_error *e
     if (!t) return sv_fail_memory(err, "caption", sizeof *t);
     atomic_init(&t->holders, 1);
     t->number = item->number;
-    t->room = (int)(s->candidates + s->retries) + d->plan.paint.batch;
+    t->room = (int)(s->candidates.max + s->retries) + d->plan.paint.batch;
     for (size_t i = 0; i < item->have_count; i++)
         if (item->have[i].k >= t->room && item->have[i].k < MOST_K) t->room = item->have[i].k + 1;
     t->id = sv_strdup(item->id);

@@ -53,7 +53,9 @@ static sv_status score_spans(void *user, unsigned thread, size_t begin, size_t e
             if (!p->lost[row]) rows[row] = &s->images[thread][row];
         }
         sv_status st = sv_scorers_prepare(s->scorers, s->batch->items[p->begin].text, &text, err);
-        if (st == SV_OK) st = sv_scorers_run(s->scorers, &s->memory[thread], text, rows, p->values, err);
+        const sv_scored_text *texts[SV_MOST_ROWS];
+        for (int j = 0; j < s->rows; j++) texts[j] = text;
+        if (st == SV_OK) st = sv_scorers_run(s->scorers, &s->memory[thread], texts, rows, p->values, err);
         sv_scored_text_free(&text);
         if (st != SV_OK) return st;
         p->seconds = (sv_now() - start) / (double)(p->end - p->begin);

@@ -29,8 +29,8 @@ typedef struct sv_scorer_kind {
     void (*close)(void **state);
     /* Adds every setting that can change a value. */
     sv_status (*describe)(sv_term term, void *state, const sv_recipe *r, yyjson_mut_doc *doc, yyjson_mut_val *object, sv_error *err);
-    /* values: one per row; images[i] NULL: that row is empty. */
-    sv_status (*score)(sv_term term, void *state, const sv_recipe *r, int rows, sv_score_memory *memory, const sv_scored_text *text,
+    /* values and texts: one per row; images[i] NULL: that row is empty. */
+    sv_status (*score)(sv_term term, void *state, const sv_recipe *r, int rows, sv_score_memory *memory, const sv_scored_text *const *texts,
                        const sv_image *const *images, double *values, sv_error *err);
 } sv_scorer_kind;
 

@@ -33,7 +33,7 @@ static sv_status clip_describe(sv_term term, void *state, const sv_recipe *r, yy
     return SV_OK;
 }
 
-static sv_status clip_score(sv_term term, void *state, const sv_recipe *r, int rows, sv_score_memory *m, const sv_scored_text *text,
+static sv_status clip_score(sv_term term, void *state, const sv_recipe *r, int rows, sv_score_memory *m, const sv_scored_text *const *texts,
                             const sv_image *const *images, double *values, sv_error *err) {
     size_t dim = sv_clip_dim(state);
     if (!m->embeddings) m->embeddings = malloc((size_t)rows * dim * sizeof *m->embeddings);
@@ -42,7 +42,7 @@ static sv_status clip_score(sv_term term, void *state, const sv_recipe *r, int r
     for (int i = 0; i < rows && !any; i++) any = images[i];
     for (int i = 0; i < rows; i++) full[i] = images[i] ? images[i] : any;   /* the call always has all its rows */
     SV_TRY(sv_clip_images(state, full, (size_t)rows, m->embeddings, err));
-    for (int i = 0; i < rows; i++) values[i] = sv_clip_cosine(state, text->clip, m->embeddings + (size_t)i * dim);
+    for (int i = 0; i < rows; i++) values[i] = !images[i] ? 0 : sv_clip_cosine(state, texts[i]->clip, m->embeddings + (size_t)i * dim);
     return SV_OK;
 }
 

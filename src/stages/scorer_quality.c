@@ -25,7 +25,7 @@ static sv_status quality_describe(sv_term term, void *state, const sv_recipe *r,
     return SV_OK;
 }
 
-static sv_status quality_score(sv_term term, void *state, const sv_recipe *r, int rows, sv_score_memory *m, const sv_scored_text *text,
+static sv_status quality_score(sv_term term, void *state, const sv_recipe *r, int rows, sv_score_memory *m, const sv_scored_text *const *texts,
                                const sv_image *const *images, double *values, sv_error *err) {
     for (int i = 0; i < rows; i++)
         if (images[i]) SV_TRY(sv_quality(images[i], measure_of(term), (int)r->score.sharpness.side, &m->quality, &values[i], err));

@@ -12,7 +12,7 @@ static sv_status ssim_describe(sv_term term, void *state, const sv_recipe *r, yy
     return SV_OK;
 }
 
-static sv_status ssim_score(sv_term term, void *state, const sv_recipe *r, int rows, sv_score_memory *m, const sv_scored_text *text,
+static sv_status ssim_score(sv_term term, void *state, const sv_recipe *r, int rows, sv_score_memory *m, const sv_scored_text *const *texts,
                             const sv_image *const *images, double *values, sv_error *err) {
     const sv_ssim_settings *s = &r->score.ssim;
     for (int i = 0; i < rows; i++)

@@ -101,7 +101,7 @@ void sv_score_memory_free(sv_score_memory **m) {
     *m = NULL;
 }
 
-sv_status sv_scorers_run(const sv_scorers *s, sv_score_memory **memory, const sv_scored_text *text, const sv_image *const *images,
+sv_status sv_scorers_run(const sv_scorers *s, sv_score_memory **memory, const sv_scored_text *const *texts, const sv_image *const *images,
                          double (*values)[SV_MOST_SCORERS], sv_error *err) {
     if (!*memory) *memory = calloc(1, sizeof **memory);
     if (!*memory) return sv_fail_memory(err, "scores", sizeof **memory);
@@ -110,7 +110,7 @@ sv_status sv_scorers_run(const sv_scorers *s, sv_score_memory **memory, const sv
     if (!any) return SV_OK;
     for (size_t j = 0; j < s->count; j++) {
         double column[SV_MOST_ROWS] = {0};
-        SV_TRY(s->kind[j]->score(s->kind[j]->term, s->state[j], s->recipe, s->rows, *memory, text, images, column, err));
+        SV_TRY(s->kind[j]->score(s->kind[j]->term, s->state[j], s->recipe, s->rows, *memory, texts, images, column, err));
         for (int i = 0; i < s->rows; i++) values[i][j] = column[i];
     }
     return SV_OK;

@@ -1,7 +1,7 @@
 /* scorers.h - the scores that a run gives its candidates: a table of scorers, each with the setup that its values belong to.
  *
- * A scorer sees decoded pixels of the stored file and the caption's text, never how the picture was made. Candidates come in rows: row i is
- * candidate k with k mod rows = i, so that a value does not depend on what was scored before or beside it.
+ * A scorer sees decoded pixels of the stored file and the caption's text, never how the picture was made. Pictures are scored several at a time, one a
+ * row; every call has the same shape, and a value depends neither on its row nor on the other rows (as of ONNX Runtime's CPU kernels; tested).
  */
 #ifndef SV_STAGES_SCORERS_H
 #define SV_STAGES_SCORERS_H
@@ -31,8 +31,8 @@ void sv_scored_text_free(sv_scored_text **t);
 typedef struct sv_score_memory sv_score_memory;
 void sv_score_memory_free(sv_score_memory **m);
 
-/* Scores up to `rows` pictures of one caption; images[i] NULL: that row is empty. values[i][j]: row i under scorer j. */
-sv_status sv_scorers_run(const sv_scorers *s, sv_score_memory **memory, const sv_scored_text *text, const sv_image *const *images,
+/* Scores up to `rows` pictures, each with its caption; images[i] NULL: that row is empty, and texts[i] is not looked at. values[i][j]: row i under scorer j. */
+sv_status sv_scorers_run(const sv_scorers *s, sv_score_memory **memory, const sv_scored_text *const *texts, const sv_image *const *images,
                          double (*values)[SV_MOST_SCORERS], sv_error *err);
 
 #endif

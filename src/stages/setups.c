@@ -42,7 +42,7 @@ sv_status sv_engine_resolve(sv_rundir *run, sv_engine_plan *out, sv_error *err) 
     int64_t batch = e->batch;
     if (!batch) SV_TRY(recorded_batch(run, &batch, err));
     if (!batch)
-        for (batch = 4; s->candidates % batch; batch--) continue;
+        for (batch = 4; s->candidates.max % batch; batch--) continue;
     out->threads = e->threads_per_image ? (int)e->threads_per_image : 1;
     out->batch = (int)batch;
     int64_t workers = run->o.workers ? run->o.workers : e->workers;

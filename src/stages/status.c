@@ -80,7 +80,7 @@ static int64_t wanted_images(const char *dir, int64_t sampled) {
     sv_recipe *r = NULL;
     char *path = sv_path_join(dir, "recipe.yaml");
     int64_t n = -1;
-    if (path && sv_recipe_load(&r, path, NULL, 0, NULL) == SV_OK) n = sampled * r->generate.candidates;
+    if (path && sv_recipe_load(&r, path, NULL, 0, NULL) == SV_OK) n = sampled * r->generate.candidates.max;
     sv_recipe_close(&r);
     free(path);
     return n;

@@ -120,7 +120,18 @@ static void every_mistake_has_its_place(void **state) {
         {"score:", "export: [llava]\nscore:", "export[0]: must be a map such as {format: llava}"},
         /* keys and values of later versions */
         {"steps: 20", "refiner: {model: x}", "r.yaml:9:3: generate.refiner: is not available in this version"},
-        {"steps: 20", "candidates: {min: 1, max: 8}", "generate.candidates: a map is not available in this version"},
+        {"steps: 20", "candidates: {min: 9, max: 8, stop_at: 1}", "generate.candidates.min: must not be above max, which is 8"},
+        {"steps: 20", "candidates: {min: 1, max: 8}", "generate.candidates.min: means nothing without stop_at or drop_below"},
+        {"steps: 20", "candidates: {max: 8, budget: 3}", "generate.candidates.budget: means nothing without stop_at or drop_below"},
+        {"steps: 20", "candidates: {max: 8, stop_at: 1, budget: 9}", "generate.candidates.budget: must lie between min and max, 1 and 8"},
+        {"steps: 20", "candidates: {max: 8, stop_at: 1, drop_after: 2}", "generate.candidates.drop_after: means nothing without drop_below"},
+        {"steps: 20", "candidates: {max: 8, stop_at: 1, drop_below: 1}", "generate.candidates.drop_below: must be below stop_at"},
+        {"steps: 20", "candidates: {most: 8}", "generate.candidates.most: unknown key"},
+        {"steps: 20", "candidates: 0", "generate.candidates:"},
+        {"steps: 20", "candidates: many", "generate.candidates: must be a number or a map, not"},
+        {"steps: 20", "prune: {at: 1.5}", "generate.prune.at: must be a share of the steps between 0 and 1"},
+        {"steps: 20", "prune: {at: [0.5, 0.3]}", "generate.prune.at: must be a share of the steps between 0 and 1"},
+        {"steps: 20", "prune: {at: 0.5, keep: 0}", "generate.prune.keep:"},
         {"steps: 20", "long_captions: windows", "generate.long_captions: windows is not available in this version"},
         {"  clip: {model: clip}", "  clip: {model: clip, keep: true}", "score.clip.keep: is not available in this version"},
         {"  clip: {", "  itm: {}\n  clip: {", "score.itm: is not available in this version"},
@@ -188,7 +199,7 @@ static void defaults_and_values(void **state) {
     assert_string_equal(r->generate.model, "dir/m");
     assert_string_equal(r->generate.prompt, "{caption}");
     assert_null(r->generate.negative);
-    assert_int_equal(r->generate.candidates, 4);
+    assert_int_equal(r->generate.candidates.max, 4);
     assert_int_equal(r->generate.size[0], 0);
     assert_true(r->generate.guidance == 7.5);
     assert_int_equal(r->generate.image.quality, 95);
