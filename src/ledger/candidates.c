@@ -97,6 +97,7 @@ sv_status sv_ledger_add_timing(sv_ledger *l, sv_stage stage, int64_t number, int
 
 sv_status sv_ledger_forget_candidate(sv_ledger *l, int64_t generate, int64_t number, int k, sv_error *err) {
     SV_TRY(sv_sql_exec(l, err, "DELETE FROM candidates WHERE setup = ?1 AND number = ?2 AND k = ?3", "iin", generate, number, k));
+    SV_TRY(sv_sql_exec(l, err, "DELETE FROM hashes WHERE generate = ?1 AND number = ?2 AND k = ?3", "iin", generate, number, k));
     SV_TRY(sv_sql_exec(l, err, "DELETE FROM exports WHERE EXISTS(SELECT 1 FROM picks p WHERE p.selection = exports.selection AND p.number = ?1 AND p.k = ?2)",
                        "in", number, k));
     return sv_sql_exec(l, err, "DELETE FROM scores WHERE setup IN (SELECT id FROM setups WHERE stage = 'score') AND generate = ?1 AND number = ?2 AND k = ?3",

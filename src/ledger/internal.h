@@ -8,7 +8,7 @@
 #include "ledger/ledger.h"
 
 #define SV_LEDGER_APPLICATION 0x53564C31   /* "SVL1" in the file's header: tells a ledger from any other SQLite file */
-#define SV_LEDGER_VERSION 2
+#define SV_LEDGER_VERSION 3
 
 #define SV_STATEMENTS 256                  /* slots, a power of two well above the number of statements in this directory */
 

@@ -67,6 +67,17 @@ static const char *const tables_2[] = {
     " PRIMARY KEY(setup, number)) STRICT, WITHOUT ROWID",
 };
 
+/* Since version 3: perceptual hashes of pictures, what a selection dropped among its competitors and by whose hand a pick is there, and how many each
+ * step left (JSON). */
+static const char *const tables_3[] = {
+    "CREATE TABLE hashes(generate INTEGER NOT NULL, number INTEGER NOT NULL, k INTEGER NOT NULL, phash INTEGER NOT NULL, dhash INTEGER NOT NULL,"
+    " PRIMARY KEY(generate, number, k)) STRICT, WITHOUT ROWID",
+    "CREATE TABLE drops(selection INTEGER NOT NULL, number INTEGER NOT NULL, k INTEGER NOT NULL, reason TEXT NOT NULL, of_number INTEGER, of_k INTEGER,"
+    " PRIMARY KEY(selection, number, k)) STRICT, WITHOUT ROWID",
+    "ALTER TABLE picks ADD COLUMN manual INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE selections ADD COLUMN steps TEXT",
+};
+
 static const char *const views[] = {
     /* One row: the current setup of each stage. */
     "CREATE VIEW now AS SELECT"
@@ -116,9 +127,11 @@ static const char *const views[] = {
 
     /* Every candidate that the current selection looked at, and what became of it. */
     "CREATE VIEW explained AS SELECT printf('%09d-%d', d.number, d.k) AS candidate, d.number, d.k, c.id AS caption, x.value AS clip, y.value AS ssim,"
-    " coalesce(s.weight_clip * x.value, 0) + coalesce(s.weight_ssim * y.value, 0) " OTHERS " AS weighted, p.rank, CASE"
+    " coalesce(s.weight_clip * x.value, 0) + coalesce(s.weight_ssim * y.value, 0) " OTHERS " AS weighted, p.rank, p.manual AS by_hand,"
+    " CASE WHEN w.of_number IS NOT NULL THEN printf('%09d-%d', w.of_number, w.of_k) END AS duplicate_of, CASE"
     " WHEN p.rank IS NOT NULL THEN 'picked'"
     " WHEN d.outcome = 'failed' THEN 'failed: ' || d.reason"
+    " WHEN w.reason IS NOT NULL THEN w.reason"
     " WHEN NOT EXISTS(SELECT 1 FROM samples m WHERE m.setup = s.sample AND m.number = d.number) THEN 'caption_not_in_sample'"
     " WHEN EXISTS(SELECT 1 FROM selection_scores z WHERE z.selection = s.id AND NOT EXISTS(SELECT 1 FROM scores q WHERE q.setup = z.setup"
     "  AND q.generate = d.setup AND q.number = d.number AND q.k = d.k)) THEN 'not_scored'"
@@ -128,7 +141,8 @@ static const char *const views[] = {
     " WHEN y.value < s.min_ssim THEN 'below_min_ssim'"
     " WHEN " BELOW " IS NOT NULL THEN 'below_min_' || " BELOW
     " WHEN coalesce(s.weight_clip * x.value, 0) + coalesce(s.weight_ssim * y.value, 0) " OTHERS " < s.min_weighted THEN 'below_min_weighted'"
-    " WHEN (SELECT count(*) FROM picks r WHERE r.selection = s.id AND r.number = d.number) >= s.per_caption THEN 'better_sibling'"
+    " WHEN (SELECT count(*) FROM picks r WHERE r.selection = s.id AND r.number = d.number) + (SELECT count(*) FROM drops r WHERE r.selection = s.id"
+    "  AND r.number = d.number AND r.reason <> 'manual') >= s.per_caption THEN 'better_sibling'"
     " ELSE 'below_cutoff' END AS reason"
     " FROM now CROSS JOIN selections s ON s.id = now.selection CROSS JOIN candidates d ON d.setup = s.generate"
     " JOIN captions c ON c.number = d.number"
@@ -136,7 +150,8 @@ static const char *const views[] = {
     " LEFT JOIN selection_scores ss ON ss.selection = s.id AND ss.name = 'ssim'"
     " LEFT JOIN scores x ON x.setup = cs.setup AND x.generate = d.setup AND x.number = d.number AND x.k = d.k"
     " LEFT JOIN scores y ON y.setup = ss.setup AND y.generate = d.setup AND y.number = d.number AND y.k = d.k"
-    " LEFT JOIN picks p ON p.selection = s.id AND p.number = d.number AND p.k = d.k",
+    " LEFT JOIN picks p ON p.selection = s.id AND p.number = d.number AND p.k = d.k"
+    " LEFT JOIN drops w ON w.selection = s.id AND w.number = d.number AND w.k = d.k",
 
     "CREATE VIEW picked AS SELECT p.rank, printf('%09d-%d', p.number, p.k) AS candidate, c.id AS caption, coalesce(v.text, c.text) AS text, p.score,"
     " d.seed, d.file, o.origin, o.license"
@@ -166,11 +181,15 @@ static const char *const views[] = {
     " UNION ALL SELECT 'score', s.name || ' ' || s.hash || ' ' || g.hash || printf(' %012d-%06d', x.number, x.k),"
     "  CASE WHEN x.value IS NULL THEN 'not finite' ELSE printf('%!.17g', x.value) END"
     "  FROM scores x JOIN setups s ON s.id = x.setup JOIN setups g ON g.id = x.generate"
-    " UNION ALL SELECT 'selection', hash, json_array(settings, candidates, eligible, captions, asked, picked, printf('%!.17g', cutoff)) FROM selections"
+    " UNION ALL SELECT 'hash', g.hash || printf(' %012d-%06d', h.number, h.k), printf('%016x %016x', h.phash, h.dhash)"
+    "  FROM hashes h JOIN setups g ON g.id = h.generate"
+    " UNION ALL SELECT 'selection', hash, json_array(settings, candidates, eligible, captions, asked, picked, printf('%!.17g', cutoff), steps) FROM selections"
     " UNION ALL SELECT 'mean', s.hash || ' ' || m.name, json_array(printf('%!.17g', m.before), printf('%!.17g', m.after))"
     "  FROM selection_means m JOIN selections s ON s.id = m.selection"
-    " UNION ALL SELECT 'pick', s.hash || printf(' %012d', p.rank), json_array(p.number, p.k, printf('%!.17g', p.score))"
+    " UNION ALL SELECT 'pick', s.hash || printf(' %012d', p.rank), json_array(p.number, p.k, printf('%!.17g', p.score), p.manual)"
     "  FROM picks p JOIN selections s ON s.id = p.selection"
+    " UNION ALL SELECT 'drop', s.hash || printf(' %012d-%06d', w.number, w.k), json_array(w.reason, w.of_number, w.of_k)"
+    "  FROM drops w JOIN selections s ON s.id = w.selection"
     " UNION ALL SELECT 'export', e.path, json_array(e.format, e.options, s.hash, e.pairs, e.bytes, e.digest)"
     "  FROM exports e JOIN selections s ON s.id = e.selection",
 };
@@ -197,6 +216,7 @@ static sv_status drop_views(sv_ledger *l, sv_error *err) {
 static sv_status build(sv_ledger *l, int64_t from, sv_error *err) {
     if (from < 1) SV_TRY(run_all(l, tables, sizeof tables / sizeof *tables, err));
     if (from < 2) SV_TRY(run_all(l, tables_2, sizeof tables_2 / sizeof *tables_2, err));
+    if (from < 3) SV_TRY(run_all(l, tables_3, sizeof tables_3 / sizeof *tables_3, err));
     if (from) SV_TRY(drop_views(l, err));
     SV_TRY(run_all(l, views, sizeof views / sizeof *views, err));
     sv_buf mark = {0};

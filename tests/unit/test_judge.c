@@ -238,13 +238,15 @@ static void test_old_ledger(void **state) {
     assert_non_null(mkdtemp(dir));
     snprintf(path, sizeof path, "%s/ledger.sqlite", dir);
     sv_ledger *l = NULL;
-    sv_setup setup;
+    sv_setup setup = {.id = 1};
     sv_judge_cost cost;
-    assert_int_equal(sv_ledger_open(&l, path, SV_LEDGER_WRITE, &err), SV_OK);
-    assert_int_equal(sv_ledger_setup(l, SV_STAGE_CURATE, "", "{\"a\":1}", &setup, &err), SV_OK);
-    sv_ledger_close(&l);
+    char *sql;
+    size_t size;
     sqlite3 *db;
+    assert_int_equal(sv_file_read("tests/golden/ledger/version-2.sql", 0, &sql, &size, &err), SV_OK);
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    free(sql);
     assert_int_equal(sqlite3_exec(db, "DROP VIEW stable; DROP VIEW judge_answers; DROP TABLE judged; DROP TABLE judgements; CREATE VIEW stable AS SELECT 1 AS kind;"
                                   "PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);

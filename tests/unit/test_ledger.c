@@ -513,11 +513,50 @@ static void full_disk_keeps_what_is_committed(void **state) {
     sv_ledger_close(&w.l);
 }
 
+/* A ledger as version 2 of the schema wrote it: read as it is, and brought up to date with all its rows by whoever writes. */
+static void ledger_of_version_2(void **state) {
+    char *sql, *story = NULL, *before, *after;
+    size_t size;
+    sqlite3 *db;
+    OK(sv_file_read("tests/golden/ledger/version-2.sql", 0, &sql, &size, &err));
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    free(sql);
+    assert_int_equal(ask("PRAGMA user_version"), 2);
+    sv_ledger *l = open_ledger(SV_LEDGER_READ);
+    sv_funnel f;
+    OK(sv_ledger_funnel(l, &f, &err));
+    assert_int_equal(f.picked, 2);
+    OK(sv_ledger_story(l, 1, -1, &before, &err));
+    OK(sv_ledger_selection_json(l, &story, &err));
+    assert_non_null(strstr(before, "better_sibling"));
+    assert_non_null(strstr(story, "\"picked\":2"));
+    free(story);
+    sv_ledger_close(&l);
+    assert_int_equal(ask("PRAGMA user_version"), 2);             /* nobody has written */
+
+    l = open_ledger(SV_LEDGER_WRITE);
+    OK(sv_ledger_story(l, 1, -1, &after, &err));
+    assert_non_null(strstr(after, "better_sibling"));
+    free(before);
+    free(after);
+    sv_ledger_close(&l);
+    assert_int_equal(ask("PRAGMA user_version"), 3);
+    assert_int_equal(ask("SELECT count(*) FROM explained WHERE reason = 'picked' AND by_hand = 0"), 2);
+    assert_int_equal(ask("SELECT count(*) FROM explained WHERE reason = 'below_cutoff' AND duplicate_of IS NULL"), 2);
+    assert_int_equal(ask("SELECT count(*) FROM hashes"), 0);
+    assert_int_equal(ask("SELECT count(*) FROM stable WHERE kind = 'pick'"), 2);
+    l = open_ledger(SV_LEDGER_WRITE);                             /* a second time there is nothing to do */
+    sv_ledger_close(&l);
+}
+
 int main(void) {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(opens_and_refuses), CASE(damaged_file_is_told), CASE(transactions), CASE(setups), CASE(to_draw), CASE(text_after_mappers_is_drawn),
         CASE(to_score_and_forget), CASE(selections), CASE(stable_is_free_of_order), CASE(network_mode), CASE(full_disk_keeps_what_is_committed),
+        CASE(ledger_of_version_2),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
