@@ -46,7 +46,7 @@ sv_status sv_ledger_begin_read(sv_ledger *l, sv_error *err);
 
 /* ---- setups (setups.c) ---- */
 
-typedef enum sv_stage { SV_STAGE_CURATE, SV_STAGE_SAMPLE, SV_STAGE_GENERATE, SV_STAGE_SCORE, SV_STAGE_JUDGE, SV_STAGE_COUNT } sv_stage;
+typedef enum sv_stage { SV_STAGE_CURATE, SV_STAGE_SAMPLE, SV_STAGE_GENERATE, SV_STAGE_SCORE, SV_STAGE_JUDGE, SV_STAGE_CONCEPTS, SV_STAGE_COUNT } sv_stage;
 const char *sv_stage_name(sv_stage stage);                    /* "curate" … */
 
 typedef struct sv_setup {
@@ -176,6 +176,39 @@ sv_status sv_ledger_unlink_judgements(sv_ledger *l, int64_t curate, int64_t afte
 typedef struct sv_judge_cost { int64_t texts, unclear, failed, requests, tokens_in, tokens_out; } sv_judge_cost;
 /* What a judge setup has cost so far; all 0 if there is nothing. */
 sv_status sv_ledger_judge_cost(sv_ledger *l, int64_t judge, sv_judge_cost *out, sv_error *err);
+
+/* ---- concepts and balance (concepts.c) ---- */
+
+/* The concepts of the captions that a curation kept, under a setup of the stage `concepts`. A concept is a number from 1; 0 stands for captions without
+ * any, so that every caption that was looked at has at least one row. Writers are called within a transaction. */
+sv_status sv_ledger_put_concepts_of(sv_ledger *l, int64_t setup, int64_t number, const uint32_t *concepts, size_t n, sv_error *err);
+/* Forgets those of the captions after .. upto. */
+sv_status sv_ledger_clear_concepts(sv_ledger *l, int64_t setup, int64_t after, int64_t upto, sv_error *err);
+/* The highest caption number that has been looked at; 0: none. */
+sv_status sv_ledger_concepts_up_to(sv_ledger *l, int64_t setup, int64_t *number, sv_error *err);
+/* Name of a concept ("" for 0) and how many captions have it. */
+sv_status sv_ledger_put_concept(sv_ledger *l, int64_t setup, int64_t concept, const char *name, int64_t captions, sv_error *err);
+/* All concepts of a setup, 0 included, in order. The setup in force: sv_ledger_current(l, SV_STAGE_CONCEPTS, "", ...); id 0: the recipe names no concepts. */
+typedef sv_status (*sv_concept_fn)(void *user, int64_t concept, const char *name, int64_t captions, sv_error *err);
+sv_status sv_ledger_each_concept(sv_ledger *l, int64_t setup, sv_concept_fn fn, void *user, sv_error *err);
+/* Every (caption, concept) of the captions after .. upto, in order; (number, 0) for one without any. Streams; fn must not change the ledger. */
+typedef sv_status (*sv_caption_concept_fn)(void *user, int64_t number, int64_t concept, sv_error *err);
+sv_status sv_ledger_each_caption_concept(sv_ledger *l, int64_t setup, int64_t after, int64_t upto, sv_caption_concept_fn fn, void *user, sv_error *err);
+/* The concepts of one caption, ascending, without 0. Zero-initialise, reuse, free(list). */
+typedef struct sv_concept_numbers { int64_t *list; size_t count, capacity; } sv_concept_numbers;
+sv_status sv_ledger_concepts_of(sv_ledger *l, int64_t setup, int64_t number, sv_concept_numbers *out, sv_error *err);
+
+/* Makes the verdicts of `curate` for the captions after .. upto equal to those of `from`. */
+sv_status sv_ledger_copy_verdicts(sv_ledger *l, int64_t curate, int64_t from, int64_t after, int64_t upto, sv_error *err);
+/* Rejects a caption whose verdict says keep: rule `balance`, value the count of the concept that decided, max its cap. */
+sv_status sv_ledger_reject_balanced(sv_ledger *l, int64_t curate, int64_t number, int64_t concept, int64_t count, int64_t cap, sv_error *err);
+sv_status sv_ledger_clear_balanced(sv_ledger *l, int64_t curate, int64_t after, int64_t upto, sv_error *err);
+/* What balancing was told about a concept and what it kept. cap -1: none; quota 0: none. */
+sv_status sv_ledger_put_balance(sv_ledger *l, int64_t curate, int64_t concept, int64_t cap, int64_t quota, int64_t kept, sv_error *err);
+/* The concepts in force, the most frequent first, `limit` of them (-1: all). */
+typedef struct sv_concept_row { const char *name; int64_t captions, cap, quota, kept; } sv_concept_row;
+typedef sv_status (*sv_concept_table_fn)(void *user, const sv_concept_row *row, sv_error *err);
+sv_status sv_ledger_concept_table(sv_ledger *l, int64_t limit, sv_concept_table_fn fn, void *user, sv_error *err);
 
 /* ---- candidates and scores (candidates.c) ---- */
 

@@ -76,12 +76,39 @@ static const char *const tables_3[] = {
     " PRIMARY KEY(selection, number, k)) STRICT, WITHOUT ROWID",
     "ALTER TABLE picks ADD COLUMN manual INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE selections ADD COLUMN steps TEXT",
+
+    /* Pictures given up half-drawn are candidates with an outcome of their own; a CHECK can only be changed by making the table anew. */
+    "CREATE TABLE candidates_3(setup INTEGER NOT NULL, number INTEGER NOT NULL, k INTEGER NOT NULL, seed INTEGER NOT NULL, outcome TEXT NOT NULL,"
+    " reason TEXT, detail TEXT, file TEXT, bytes INTEGER, sha256 BLOB, width INTEGER, height INTEGER, tokens_cut INTEGER NOT NULL,"
+    " PRIMARY KEY(setup, number, k), CHECK(outcome IN ('ok', 'failed', 'pruned'))) STRICT, WITHOUT ROWID",
+    "INSERT INTO candidates_3 SELECT * FROM candidates",
+    "DROP TABLE candidates",
+    "ALTER TABLE candidates_3 RENAME TO candidates",
+    "CREATE INDEX candidates_by_outcome ON candidates(setup, outcome, reason)",
+    "CREATE TABLE previews(generate INTEGER NOT NULL, number INTEGER NOT NULL, k INTEGER NOT NULL, calls INTEGER NOT NULL, value REAL,"
+    " PRIMARY KEY(generate, number, k, calls)) STRICT, WITHOUT ROWID",
+    /* Rounds over all captions: how many pictures each caption of a round has in all, and after which round a caption stopped, and why. */
+    "CREATE TABLE rounds(setup INTEGER NOT NULL, round INTEGER NOT NULL, want INTEGER NOT NULL, captions INTEGER NOT NULL, given INTEGER NOT NULL,"
+    " PRIMARY KEY(setup, round)) STRICT, WITHOUT ROWID",
+    "CREATE TABLE stops(setup INTEGER NOT NULL, number INTEGER NOT NULL, round INTEGER NOT NULL, reason TEXT NOT NULL, k INTEGER, value REAL,"
+    " PRIMARY KEY(setup, number)) STRICT, WITHOUT ROWID",
+    /* What `auto` was measured to be, by what it was measured for; times are in it, so it is no part of `stable`. */
+    "CREATE TABLE tuned(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    /* What captions speak of (concept 0: nothing that has a name), and what balancing made of it. */
+    "CREATE TABLE concepts(setup INTEGER NOT NULL, concept INTEGER NOT NULL, name TEXT NOT NULL, captions INTEGER NOT NULL, PRIMARY KEY(setup, concept))"
+    " STRICT, WITHOUT ROWID",
+    "CREATE TABLE caption_concepts(setup INTEGER NOT NULL, number INTEGER NOT NULL, concept INTEGER NOT NULL, PRIMARY KEY(setup, number, concept))"
+    " STRICT, WITHOUT ROWID",
+    "CREATE TABLE balances(setup INTEGER NOT NULL, concept INTEGER NOT NULL, cap INTEGER, quota INTEGER, kept INTEGER NOT NULL,"
+    " PRIMARY KEY(setup, concept)) STRICT, WITHOUT ROWID",
+    "CREATE TABLE balanced(setup INTEGER NOT NULL, number INTEGER NOT NULL, concept INTEGER NOT NULL, PRIMARY KEY(setup, number)) STRICT, WITHOUT ROWID",
 };
 
 static const char *const views[] = {
     /* One row: the current setup of each stage. */
     "CREATE VIEW now AS SELECT"
     " (SELECT setup FROM current WHERE stage = 'curate') AS curate, (SELECT setup FROM current WHERE stage = 'sample') AS sample,"
+    " (SELECT setup FROM current WHERE stage = 'concepts') AS concepts,"
     " (SELECT setup FROM current WHERE stage = 'generate') AS generate, (SELECT setup FROM current WHERE stage = 'select') AS selection,"
     " (SELECT setup FROM current WHERE stage = 'score' AND name = 'clip') AS clip,"
     " (SELECT setup FROM current WHERE stage = 'score' AND name = 'ssim') AS ssim",
@@ -111,6 +138,10 @@ static const char *const views[] = {
     " FROM now CROSS JOIN judged d ON d.setup = now.curate JOIN judgements a ON a.id = d.judgement JOIN captions c ON c.number = d.number"
     " JOIN verdicts v ON v.setup = d.setup AND v.number = d.number",
 
+    /* The concepts in force: how many captions have each, and what balancing kept of them. */
+    "CREATE VIEW concept_counts AS SELECT c.concept, c.name, c.captions, b.cap, b.quota, b.kept FROM now JOIN concepts c ON c.setup = now.concepts"
+    " LEFT JOIN balances b ON b.setup = now.curate AND b.concept = c.concept ORDER BY c.captions DESC, c.concept",
+
     "CREATE VIEW rejected_by_rule AS SELECT rule, count(*) AS captions FROM now JOIN verdicts ON setup = curate AND keep = 0 GROUP BY rule"
     " ORDER BY captions DESC, rule",
 
@@ -120,6 +151,11 @@ static const char *const views[] = {
     " FROM now CROSS JOIN candidates d ON d.setup = now.generate JOIN captions c ON c.number = d.number"
     " LEFT JOIN scores x ON x.setup = now.clip AND x.generate = d.setup AND x.number = d.number AND x.k = d.k"
     " LEFT JOIN scores y ON y.setup = now.ssim AND y.generate = d.setup AND y.number = d.number AND y.k = d.k",
+
+    /* Where the number of pictures follows the scores: after which round each caption stopped, with how many pictures, and why. */
+    "CREATE VIEW stopped AS SELECT c.id AS caption, t.number, t.round, r.want AS images, t.reason, t.k, t.value"
+    " FROM current n CROSS JOIN stops t ON t.setup = n.setup JOIN rounds r ON r.setup = t.setup AND r.round = t.round"
+    " JOIN captions c ON c.number = t.number WHERE n.stage = 'rounds'",
 
     /* All current scores, one row for each. */
     "CREATE VIEW measured AS SELECT printf('%09d-%d', x.number, x.k) AS candidate, x.number, x.k, c.name, x.value"
@@ -131,6 +167,9 @@ static const char *const views[] = {
     " CASE WHEN w.of_number IS NOT NULL THEN printf('%09d-%d', w.of_number, w.of_k) END AS duplicate_of, CASE"
     " WHEN p.rank IS NOT NULL THEN 'picked'"
     " WHEN d.outcome = 'failed' THEN 'failed: ' || d.reason"
+    " WHEN d.outcome = 'pruned' THEN 'pruned'"
+    " WHEN EXISTS(SELECT 1 FROM setups u JOIN stops t ON t.setup = u.id AND t.number = d.number AND t.reason = 'dropped' WHERE u.stage = 'rounds'"
+    "  AND u.name = '' AND u.hash = json_extract(s.settings, '$.rounds')) THEN 'caption_dropped'"
     " WHEN w.reason IS NOT NULL THEN w.reason"
     " WHEN NOT EXISTS(SELECT 1 FROM samples m WHERE m.setup = s.sample AND m.number = d.number) THEN 'caption_not_in_sample'"
     " WHEN EXISTS(SELECT 1 FROM selection_scores z WHERE z.selection = s.id AND NOT EXISTS(SELECT 1 FROM scores q WHERE q.setup = z.setup"
@@ -175,6 +214,10 @@ static const char *const views[] = {
     "  printf('%!.17g', a.p_yes)) FROM judgements a JOIN setups s ON s.id = a.setup"
     " UNION ALL SELECT 'judged', s.hash || printf(' %012d', d.number), lower(hex(a.text_sha256)) FROM judged d JOIN setups s ON s.id = d.setup"
     "  JOIN judgements a ON a.id = d.judgement"
+    " UNION ALL SELECT 'concept', s.hash || printf(' %07d', c.concept), json_array(c.name, c.captions) FROM concepts c JOIN setups s ON s.id = c.setup"
+    " UNION ALL SELECT 'caption concept', s.hash || printf(' %012d %07d', c.number, c.concept), '' FROM caption_concepts c JOIN setups s ON s.id = c.setup"
+    " UNION ALL SELECT 'balance', s.hash || printf(' %07d', b.concept), json_array(b.cap, b.quota, b.kept) FROM balances b JOIN setups s ON s.id = b.setup"
+    " UNION ALL SELECT 'balanced', s.hash || printf(' %012d', b.number), b.concept FROM balanced b JOIN setups s ON s.id = b.setup"
     " UNION ALL SELECT 'sample', s.hash || printf(' %012d', m.number), '' FROM samples m JOIN setups s ON s.id = m.setup"
     " UNION ALL SELECT 'candidate', s.hash || printf(' %012d-%06d', d.number, d.k), json_array(d.seed, d.outcome, d.reason, d.detail, d.file, d.bytes,"
     "  lower(hex(d.sha256)), d.width, d.height, d.tokens_cut) FROM candidates d JOIN setups s ON s.id = d.setup"
@@ -183,6 +226,11 @@ static const char *const views[] = {
     "  FROM scores x JOIN setups s ON s.id = x.setup JOIN setups g ON g.id = x.generate"
     " UNION ALL SELECT 'hash', g.hash || printf(' %012d-%06d', h.number, h.k), printf('%016x %016x', h.phash, h.dhash)"
     "  FROM hashes h JOIN setups g ON g.id = h.generate"
+    " UNION ALL SELECT 'preview', g.hash || printf(' %012d-%06d %06d', v.number, v.k, v.calls), printf('%!.17g', v.value)"
+    "  FROM previews v JOIN setups g ON g.id = v.generate"
+    " UNION ALL SELECT 'round', s.hash || printf(' %06d', r.round), json_array(r.want, r.captions, r.given) FROM rounds r JOIN setups s ON s.id = r.setup"
+    " UNION ALL SELECT 'stop', s.hash || printf(' %012d', t.number), json_array(t.round, t.reason, t.k, printf('%!.17g', t.value))"
+    "  FROM stops t JOIN setups s ON s.id = t.setup"
     " UNION ALL SELECT 'selection', hash, json_array(settings, candidates, eligible, captions, asked, picked, printf('%!.17g', cutoff), steps) FROM selections"
     " UNION ALL SELECT 'mean', s.hash || ' ' || m.name, json_array(printf('%!.17g', m.before), printf('%!.17g', m.after))"
     "  FROM selection_means m JOIN selections s ON s.id = m.selection"
@@ -216,8 +264,8 @@ static sv_status drop_views(sv_ledger *l, sv_error *err) {
 static sv_status build(sv_ledger *l, int64_t from, sv_error *err) {
     if (from < 1) SV_TRY(run_all(l, tables, sizeof tables / sizeof *tables, err));
     if (from < 2) SV_TRY(run_all(l, tables_2, sizeof tables_2 / sizeof *tables_2, err));
+    if (from) SV_TRY(drop_views(l, err));   /* first: a table that a view names cannot be made anew */
     if (from < 3) SV_TRY(run_all(l, tables_3, sizeof tables_3 / sizeof *tables_3, err));
-    if (from) SV_TRY(drop_views(l, err));
     SV_TRY(run_all(l, views, sizeof views / sizeof *views, err));
     sv_buf mark = {0};
     sv_buf_printf(&mark, "PRAGMA application_id = %d; PRAGMA user_version = %d", SV_LEDGER_APPLICATION, SV_LEDGER_VERSION);
