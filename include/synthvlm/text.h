@@ -46,6 +46,8 @@ const char *sv_process_json(const sv_process *p);
  * statistic judges the value that the first one measured; with its parameter `recompute` it has a statistic of its own, "alnum_ratio#2". */
 size_t sv_process_stat_count(const sv_process *p);
 const char *sv_process_stat_name(const sv_process *p, size_t i);
+/* For a statistic that is a word ("lang"), which is stored as a number: the word of a value. NULL for the others, and for NaN. */
+const char *sv_process_stat_word(const sv_process *p, size_t i, double value);
 
 typedef struct sv_caption_in {
     uint64_t number;       /* position in the pool; also what near-duplicates are named by */
@@ -59,6 +61,7 @@ typedef struct sv_caption_out {
     const char *rule;      /* that operator's name (static), NULL if kept */
     double value;          /* the statistic's value that failed; NaN for deduplicators */
     double min, max;       /* the limits it was held against; NaN: none */
+    const char *word;      /* the word that goes with the value, if one does: the language that was found; owned by the process */
     int64_t duplicate_of;  /* number of the caption that it repeats, -1 */
     const char *text;      /* the text after the mappers, without the view's wrapping: the caller's own if no mapper changed it, otherwise
                               memory of the process until its next call */
@@ -84,6 +87,7 @@ typedef struct sv_stats_options {
     const char *lang;                     /* "en" */
     const char *lm, *spm;                 /* ARPA or KenLM file and SentencePiece model: perplexity; NULL: left out */
     const char *tokenizer;                /* directory: num_token (CLIP); NULL: left out */
+    const char *lang_model;               /* fastText classifier: lang_score and lang; NULL: left out */
 } sv_stats_options;
 void sv_stats_options_init(sv_stats_options *o);
 typedef struct sv_stats sv_stats;         /* read-only once open */
@@ -92,6 +96,9 @@ void sv_stats_close(sv_stats **s);
 size_t sv_stats_count(const sv_stats *s);
 const char *sv_stats_name(const sv_stats *s, size_t i);
 bool sv_stats_is_integer(const sv_stats *s, size_t i);
+/* Whether a statistic is a word ("lang"), which sv_stats_compute gives as a number; and the word of a value, NULL if there is none. */
+bool sv_stats_is_word(const sv_stats *s, size_t i);
+const char *sv_stats_word(const sv_stats *s, size_t i, double value);
 /* values has sv_stats_count entries. text must be valid UTF-8 (SV_E_INPUT otherwise). Any thread. */
 sv_status sv_stats_compute(const sv_stats *s, const char *text, size_t size, double *values, sv_error *err);
 

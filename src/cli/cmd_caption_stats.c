@@ -13,13 +13,14 @@ static const sv_flag flags[] = {
     {"lm", 0, "FILE", "language model, ARPA (.gz too) or KenLM binary, over the pieces of --spm: adds perplexity"},
     {"spm", 0, "FILE", "SentencePiece model of the perplexity"},
     {"tokenizer", 0, "DIR", "CLIP tokenizer: adds num_token"},
+    {"lang-model", 0, "FILE", "fastText classifier, .bin or .ftz (lid.176.bin): adds lang and lang_score"},
     {"threads", 0, "N", "threads (default: all cores)"},
     {0}};
 
 static const char about[] =
     "Reads JSON lines with a field \"text\" on standard input and gives each back with Data-Juicer's statistics added:\n"
     "alnum_ratio, special_char_ratio, char_rep_ratio, word_rep_ratio, num_words, text_len, avg_line_length, max_line_length;\n"
-    "flagged_words_ratio, perplexity and num_token where their files are given.\n"
+    "flagged_words_ratio, perplexity, num_token, lang and lang_score where their files are given.\n"
     "The numbers are Data-Juicer's own, as doubles. A line that cannot be read gets an \"error\", the others go on, and the exit code is 1.\n"
     "\n"
     "  echo '{\"id\":1,\"text\":\"a photo of a cat\"}' | synthvlm caption-stats\n";
@@ -33,7 +34,9 @@ static sv_status add_statistics(void *user, unsigned thread, yyjson_mut_doc *doc
     if (st == SV_OK) st = sv_stats_compute(s, text, size, values, err);
     if (st != SV_OK) return st;
     for (size_t i = 0; i < sv_stats_count(s); i++) {
-        if (sv_stats_is_integer(s, i)) sv_line_put_int(doc, root, sv_stats_name(s, i), (int64_t)values[i]);
+        const char *word = sv_stats_word(s, i, values[i]);
+        if (word) sv_line_put_str(doc, root, sv_stats_name(s, i), word);
+        else if (sv_stats_is_integer(s, i)) sv_line_put_int(doc, root, sv_stats_name(s, i), (int64_t)values[i]);
         else sv_line_put_real(doc, root, sv_stats_name(s, i), values[i]);
     }
     return SV_OK;
@@ -52,6 +55,7 @@ static sv_status run(const sv_args *args, sv_error *err) {
     o.lm = sv_arg(args, "lm");
     o.spm = sv_arg(args, "spm");
     o.tokenizer = sv_arg(args, "tokenizer");
+    o.lang_model = sv_arg(args, "lang-model");
     if (sv_arg(args, "lang")) o.lang = sv_arg(args, "lang");
     sv_stats *s = NULL;
     if (st == SV_OK) st = sv_stats_open(&s, &o, err);
@@ -62,5 +66,5 @@ static sv_status run(const sv_args *args, sv_error *err) {
 
 const sv_command sv_cmd_caption_stats = {
     .name = "caption-stats", .group = "Text",
-    .usage = "[--view NAME] [--char-rep-len N] [--word-rep-len N] [--flagged FILE] [--lm FILE --spm FILE] [--tokenizer DIR] < LINES",
+    .usage = "[--view NAME] [--char-rep-len N] [--word-rep-len N] [--flagged FILE] [--lm FILE --spm FILE] [--tokenizer DIR] [--lang-model FILE] < LINES",
     .summary = "measure captions as Data-Juicer's filters do", .about = about, .flags = flags, .run = run};

@@ -66,6 +66,17 @@ typedef struct judging {
     sv_buf stats;
 } judging;
 
+/* A word as JSON: labels of models, which hold whatever their maker wrote. */
+static void put_text(sv_buf *b, const char *text) {
+    sv_buf_putc(b, '"');
+    for (const char *p = text; *p; p++) {
+        if (*p == '"' || *p == '\\') sv_buf_putc(b, '\\');
+        if ((unsigned char)*p < 0x20) sv_buf_printf(b, "\\u%04x", (unsigned)*p);
+        else sv_buf_putc(b, *p);
+    }
+    sv_buf_putc(b, '"');
+}
+
 static void stats_json(judging *j, const double *values) {
     char number[32];
     sv_buf_clear(&j->stats);
@@ -74,7 +85,9 @@ static void stats_json(judging *j, const double *values) {
         if (isnan(values[i])) continue;
         if (j->stats.size > 1) sv_buf_putc(&j->stats, ',');
         sv_buf_puts(&j->stats, j->names[i]);
-        sv_buf_puts(&j->stats, isinf(values[i]) ? values[i] > 0 ? "1e999" : "-1e999" : sv_real_text(values[i], number));
+        const char *word = sv_process_stat_word(j->process, i, values[i]);
+        if (word) put_text(&j->stats, word);
+        else sv_buf_puts(&j->stats, isinf(values[i]) ? values[i] > 0 ? "1e999" : "-1e999" : sv_real_text(values[i], number));
     }
     sv_buf_putc(&j->stats, '}');
 }

@@ -52,9 +52,14 @@ typedef struct sv_op {
     size_t size;                     /* of the settings struct */
     sv_status (*open)(void *state, const char *where, sv_error *err);                    /* checks and loads; may be NULL */
     void (*close)(void *state);                                                          /* frees what open made; may be NULL */
-    sv_status (*measure)(const void *state, sv_scan *s, double *value, sv_error *err);   /* filters */
+    sv_status (*measure)(const void *state, sv_scan *s, double *value, sv_error *err);   /* filters; value[1] too if there is a word_stat */
     sv_status (*map)(const void *state, sv_scan *s, sv_error *err);                      /* mappers */
     const sv_dedup *dedup;                                                               /* deduplicators */
+    /* Filters that find a word beside their number ("lang" beside "lang_score"): measured as a number, which is NaN where there is no word and which
+     * `word` gives a name. A caption is kept if its value is in the range and the word is one that is kept. */
+    const char *word_stat;
+    const char *(*word)(const void *state, double number);                               /* static while the state lives; NULL for a wrong number */
+    bool (*keeps_word)(const void *state, const char *word);                             /* word: NULL if there is none */
 } sv_op;
 
 /* One entry of a process list. */
@@ -84,6 +89,6 @@ sv_status sv_document_comparable(const void *state, sv_scan *s, const char **out
 extern const sv_op sv_op_alphanumeric, sv_op_special_characters, sv_op_character_repetition, sv_op_word_repetition, sv_op_flagged_words,
     sv_op_text_length, sv_op_words_num, sv_op_average_line_length, sv_op_maximum_line_length, sv_op_whitespace_normalization,
     sv_op_punctuation_normalization, sv_op_clean_html, sv_op_clean_links, sv_op_fix_unicode, sv_op_token_num, sv_op_clip_token_length,
-    sv_op_document_dedup, sv_op_minhash_dedup, sv_op_perplexity;
+    sv_op_document_dedup, sv_op_minhash_dedup, sv_op_perplexity, sv_op_language_id;
 
 #endif

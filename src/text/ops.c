@@ -14,14 +14,13 @@ static const sv_op *const rows[] = {
     &sv_op_clean_html,
     &sv_op_alphanumeric, &sv_op_special_characters, &sv_op_character_repetition, &sv_op_word_repetition, &sv_op_flagged_words,
     &sv_op_text_length, &sv_op_words_num, &sv_op_average_line_length, &sv_op_maximum_line_length,
-    &sv_op_token_num, &sv_op_clip_token_length, &sv_op_perplexity,
+    &sv_op_token_num, &sv_op_clip_token_length, &sv_op_perplexity, &sv_op_language_id,
     &sv_op_document_dedup, &sv_op_minhash_dedup,
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
 /* Operators that users of Data-Juicer bring along and that this version does not have. */
 static const char *const later[] = {
-    "language_id_score_filter",
     "document_simhash_deduplicator", "image_text_similarity_filter", "image_text_matching_filter",
     "image_aspect_ratio_filter", "image_shape_filter", "image_size_filter", "image_deduplicator", "stopwords_filter"};
 enum { LATER = sizeof later / sizeof *later };

@@ -1,9 +1,23 @@
 /* process.c - compiling a process list, and what it looks like from outside. Judging captions is in process_run.c. */
 #include "text/process.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static sv_status add_stat(sv_process *p, const char *stat, unsigned same, size_t word_of, sv_error *err) {
+    sv_buf b = {0};
+    if (same == 1) sv_buf_puts(&b, stat);
+    else sv_buf_printf(&b, "%s#%u", stat, same);
+    if (b.failed) {
+        sv_buf_free(&b);
+        return sv_fail_memory(err, stat, 0);
+    }
+    p->stat_words[p->stat_count] = word_of;
+    p->stat_names[p->stat_count++] = b.data;
+    return SV_OK;
+}
 
 /* The statistic of a new filter: one that the list has already (Data-Juicer computes a statistic once and reuses it, whatever the later
  * filter's parameters are), or a new one, numbered if the filter is to measure anew. */
@@ -16,23 +30,16 @@ static sv_status assign_stat(sv_process *p, sv_step *step, sv_error *err) {
         if (other->in.op->info.kind != SV_OP_FILTER || strcmp(other->in.op->info.stat, info->stat) != 0) continue;
         if (!range->recompute) {
             step->stat = other->stat;
+            step->measured_by = other->measured_by;
             return SV_OK;
         }
         same += other->measures;
     }
     step->stat = p->stat_count;
     step->measures = true;
-    char *name = NULL;
-    if (same == 1) name = sv_strdup(info->stat);
-    else {
-        sv_buf b = {0};
-        sv_buf_printf(&b, "%s#%u", info->stat, same);
-        if (!b.failed) name = b.data;
-        else sv_buf_free(&b);
-    }
-    if (!name) return sv_fail_memory(err, info->stat, 0);
-    p->stat_names[p->stat_count++] = name;
-    return SV_OK;
+    step->measured_by = p->step_count;
+    SV_TRY(add_stat(p, info->stat, same, SIZE_MAX, err));
+    return step->in.op->word_stat ? add_stat(p, step->in.op->word_stat, same, p->step_count, err) : SV_OK;
 }
 
 static sv_status add_step(sv_process *p, yyjson_val *entry, size_t index, const char *base_dir, sv_error *err) {
@@ -92,8 +99,9 @@ static sv_status compile(sv_process *p, yyjson_val *list, const char *base_dir, 
     if (list && !yyjson_is_null(list) && !yyjson_is_arr(list)) return sv_fail(err, SV_E_RECIPE, "process", "must be a list of operators");
     size_t n = yyjson_arr_size(list);
     p->steps = calloc(n + 1, sizeof *p->steps);
-    p->stat_names = calloc(n + 1, sizeof *p->stat_names);
-    if (!p->steps || !p->stat_names) return sv_fail_memory(err, "process", n * sizeof *p->steps);
+    p->stat_names = calloc(2 * n + 1, sizeof *p->stat_names);
+    p->stat_words = calloc(2 * n + 1, sizeof *p->stat_words);
+    if (!p->steps || !p->stat_names || !p->stat_words) return sv_fail_memory(err, "process", n * sizeof *p->steps);
     size_t i, count;
     yyjson_val *entry;
     yyjson_arr_foreach(list, i, count, entry) SV_TRY(add_step(p, entry, i, base_dir, err));
@@ -128,6 +136,7 @@ void sv_process_close(sv_process **handle) {
     free(p->workers);
     free(p->steps);
     free(p->stat_names);
+    free(p->stat_words);
     free(p->json);
     free(p->rows);
     free(p->stats);
@@ -139,4 +148,11 @@ void sv_process_close(sv_process **handle) {
 const char *sv_process_json(const sv_process *p) { return p->json; }
 size_t sv_process_stat_count(const sv_process *p) { return p->stat_count; }
 const char *sv_process_stat_name(const sv_process *p, size_t i) { return i < p->stat_count ? p->stat_names[i] : NULL; }
+
+const char *sv_process_stat_word(const sv_process *p, size_t i, double value) {
+    if (i >= p->stat_count || p->stat_words[i] == SIZE_MAX || isnan(value)) return NULL;
+    const sv_instance *in = &p->steps[p->stat_words[i]].in;
+    return in->op->word(in->state, value);
+}
+
 int sv_process_passes(const sv_process *p) { return p->passes; }

@@ -9,8 +9,9 @@
 typedef struct sv_step {
     sv_instance in;
     int list_index;
-    size_t stat;                 /* filters: which statistic */
+    size_t stat;                 /* filters: which statistic (and the one after it, if a word goes with it) */
     bool measures;               /* ... and whether this filter is the one that measures it */
+    size_t measured_by;          /* ... otherwise which step does: that one knows the word */
     size_t recalled;             /* ... and in this pass, if a later one */
 } sv_step;
 
@@ -41,6 +42,7 @@ struct sv_process {
     sv_step *steps;
     size_t step_count;
     char **stat_names;
+    size_t *stat_words;          /* of a statistic that is a word: the step that measures it; SIZE_MAX for numbers */
     size_t stat_count;
     char *json;
     int passes, pass;            /* pass: 0 .. passes - 1, the one that is running */

@@ -70,8 +70,15 @@ static sv_status judge(const sv_turn *t, sv_worker *w, size_t i, sv_error *err) 
         double *value = &stats[step->stat];
         if (step->measures) SV_TRY(step->in.op->measure(step->in.state, &w->scan, value, err));
         const sv_range *range = step->in.state;
-        if (sv_range_keeps(range, *value)) continue;
+        const char *word = NULL;
+        bool keeps = sv_range_keeps(range, *value);
+        if (step->in.op->word_stat) {
+            word = sv_process_stat_word(p, step->stat + 1, value[1]);
+            keeps = keeps && step->in.op->keeps_word(step->in.state, word);
+        }
+        if (keeps) continue;
         reject(&t->out[i], row, step);
+        t->out[i].word = word;
         t->out[i].value = *value;
         t->out[i].min = range->min;
         t->out[i].max = range->max;

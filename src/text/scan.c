@@ -21,6 +21,7 @@ void sv_scan_free(sv_scan *s) {
     free(s->begin);
     free(s->marks);
     sv_ids_free(&s->ids);
+    sv_fasttext_scratch_free(&s->language);
     sv_ngrams_free(&s->ngrams);
     *s = (sv_scan){0};
 }

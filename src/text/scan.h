@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "synthvlm/tokenizer.h"
+#include "text/fasttext.h"
 #include "text/ngrams.h"
 #include "text/sentencepiece.h"
 
@@ -38,6 +39,7 @@ typedef struct sv_scan {
     size_t begin_capacity;
     sv_buf pieces;                            /* scratch: pieces of a SentencePiece model, a space between */
     sv_ids ids;                               /* scratch of the token filters */
+    sv_fasttext_scratch language;             /* scratch of the language filter */
     uint32_t *marks;                          /* scratch of sv_scan_marks */
     size_t mark_capacity;
 } sv_scan;
