@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""make-text-tables.py SRC: writes the generated tables of src/text (clip_chars.c, html_entities_data.c, mojibake_data.[hc]).
+"""make-text-tables.py SRC: writes the generated tables of src/text (clip_chars.c, bert_chars.c, html_entities_data.c, mojibake_data.[hc]).
 
 Needs Python 3.11 (Unicode 14) with regex 2026.11.15, tokenizers 0.23.3 and ftfy 6.3.1: the tables hold what these libraries answer, code point by
 code point, because CLIP's two tokenizers are defined by them. Run it again only to follow newer versions.
@@ -57,6 +57,32 @@ with open(os.path.join(src, 'clip_chars.c'), 'w') as f:
     f.write('};\nconst size_t sv_clip_range_count = sizeof sv_clip_ranges / sizeof *sv_clip_ranges;\n')
     f.write('\nconst uint32_t sv_new_lower[][2] = {\n' + wrap('{0x%X, 0x%X}' % p for p in low))
     f.write('};\nconst size_t sv_new_lower_count = sizeof sv_new_lower / sizeof *sv_new_lower;\n')
+
+# ---- what BERT's normaliser and splitter do with a character ----
+def bert(**on):
+    flags = dict(clean_text=False, handle_chinese_chars=False, strip_accents=False, lowercase=False)
+    return normalizers.BertNormalizer(**{**flags, **on})
+
+
+clean, cjk, accents, split = bert(clean_text=True), bert(handle_chinese_chars=True), bert(strip_accents=True), pre_tokenizers.BertPreTokenizer()
+rows = []
+for c in CPS:
+    text = 'a' + chr(c) + 'b'
+    cleaned = clean.normalize_str(text)
+    k = []
+    if cleaned == 'ab': k.append('D')
+    if cleaned == 'a b': k.append('S')
+    if cjk.normalize_str(text) != text: k.append('C')
+    if accents.normalize_str(text) == 'ab': k.append('M')
+    if len(split.pre_tokenize_str(text)) == 3: k.append('P')
+    k = ' | '.join(k)
+    if rows and rows[-1][1] == c - 1 and rows[-1][2] == k: rows[-1][1] = c
+    else: rows.append([c, c, k])
+with open(os.path.join(src, 'bert_chars.c'), 'w') as f:
+    f.write(HEAD % ('bert_chars.c', "character classes of BERT's tokenizer."))
+    f.write('#include "text/bert_chars.h"\n\n#define D SV_BERT_DROPPED\n#define S SV_BERT_SPACE\n#define C SV_BERT_CJK\n#define M SV_BERT_MARK\n#define P SV_BERT_PUNCT\n')
+    f.write('\nconst sv_bert_range sv_bert_ranges[] = {\n' + wrap('{0x%X, 0x%X, %s}' % tuple(r) for r in rows if r[2]))
+    f.write('};\nconst size_t sv_bert_range_count = sizeof sv_bert_ranges / sizeof *sv_bert_ranges;\n')
 
 # ---- HTML entities ----
 five = html.entities.html5

@@ -1,4 +1,4 @@
-/* tokenizer.h - CLIP's byte-pair tokenizer, equal to openai/CLIP's and to transformers' CLIPTokenizer.
+/* tokenizer.h - CLIP's byte-pair tokenizer, equal to openai/CLIP's and to transformers' CLIPTokenizer; at the end BERT's WordPiece, which BLIP uses.
  *
  * Reads a tokenizer directory in transformers' layout: vocab.json + merges.txt, or tokenizer.json alone, with tokenizer_config.json and
  * special_tokens_map.json where present (padding token, maximum length, special tokens in old and new style).
@@ -42,6 +42,22 @@ sv_status sv_tokenizer_encode(const sv_tokenizer *t, const char *text, size_t si
 /* Lays content ids out as a model row of `length` ids: start, at most length-2 ids, end, then `pad` to the end.
  * Returns the number of content ids that did not fit (0: nothing was cut). */
 size_t sv_tokenizer_row(const sv_tokenizer *t, const sv_ids *ids, size_t length, int32_t pad, int32_t *row);
+
+/* ---- WordPiece (BERT's tokenizer as transformers runs it, for BLIP's text encoder) ---- */
+
+/* Reads vocab.txt of a tokenizer directory, or the vocabulary of its tokenizer.json; tokenizer_config.json and special_tokens_map.json, where
+ * present, say what is done to letters and what the special tokens are called. Special tokens written out in a text ([SEP], [MASK]) are taken as such. */
+typedef struct sv_wordpiece sv_wordpiece;                   /* read-only once open; shared by any number of threads */
+sv_status sv_wordpiece_open(sv_wordpiece **out, const char *dir, sv_error *err);
+void sv_wordpiece_close(sv_wordpiece **w);
+bool sv_wordpiece_is_model(const char *dir);                /* whether the directory holds such a tokenizer */
+size_t sv_wordpiece_vocabulary(const sv_wordpiece *w);      /* the highest id and one */
+size_t sv_wordpiece_max_length(const sv_wordpiece *w);      /* model_max_length with [CLS] and [SEP]; 512 where no file says */
+
+/* Content ids, without [CLS] and [SEP], into ids (cleared first). Valid UTF-8 only (SV_E_INPUT). Any thread. */
+sv_status sv_wordpiece_encode(const sv_wordpiece *w, const char *text, size_t size, sv_ids *ids, sv_error *err);
+/* A row of `length` ids: [CLS], at most length - 2 of content, [SEP], padding. Returns the number of content ids that did not fit. */
+size_t sv_wordpiece_row(const sv_wordpiece *w, const sv_ids *ids, size_t length, int64_t *row);
 
 #ifdef __cplusplus
 }

@@ -18,6 +18,7 @@
     /* Images */       \
     X(txt2img)         \
     X(clip_score)      \
+    X(itm_score)       \
     X(resize)          \
     X(ssim)            \
     X(ssim_score)      \

@@ -8,7 +8,7 @@
 #include "infer/graph_file.h"
 
 static const char *const tokenizer_files[] = {"vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                                              "added_tokens.json", "spiece.model"};
+                                              "added_tokens.json", "spiece.model", "tokenizer.model", "vocab.txt"};
 
 void sv_file_list_free(sv_file_list *l) {
     for (size_t i = 0; i < l->count; i++) free(l->items[i]);

@@ -19,6 +19,9 @@ static const uint32_t unknown_tokenizers[][2] = {
     {0x11D44, 0x11D45}, {0x11D97, 0x11D97}, {0x11F41, 0x11F42}, {0x16FF0, 0x16FF1}, {0x1E08F, 0x1E08F}, {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE},
     {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF}};
 
+/* The one letter with a decomposition that `tokenizers` does not know yet. */
+#define NEWER_COMPOSED 0x11938
+
 static bool is_unknown(uint32_t c, bool tokenizers) {
     if (c < 0x7FD) return false;
     const uint32_t(*list)[2] = tokenizers ? unknown_tokenizers : unknown_python;
@@ -57,8 +60,8 @@ static bool sort_marks(utf8proc_int32_t *run, size_t n) {
     return true;
 }
 
-/* Orders and composes n decomposed code points and appends them. */
-static bool finish(utf8proc_int32_t *cps, size_t n, sv_buf *out) {
+/* Orders n decomposed code points, composes them if asked to, and appends them. */
+static bool finish(utf8proc_int32_t *cps, size_t n, bool compose, sv_buf *out) {
     for (size_t i = 0; i < n;) {
         if (combining_class(cps[i]) == 0) {
             i++;
@@ -69,7 +72,7 @@ static bool finish(utf8proc_int32_t *cps, size_t n, sv_buf *out) {
         if (end - i > 1 && !sort_marks(cps + i, end - i)) return false;
         i = end;
     }
-    utf8proc_ssize_t composed = utf8proc_normalize_utf32(cps, (utf8proc_ssize_t)n, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    utf8proc_ssize_t composed = compose ? utf8proc_normalize_utf32(cps, (utf8proc_ssize_t)n, UTF8PROC_STABLE | UTF8PROC_COMPOSE) : (utf8proc_ssize_t)n;
     if (!sv_buf_reserve(out, (size_t)composed * 4)) return false;
     for (utf8proc_ssize_t i = 0; i < composed; i++) {
         char bytes[4];
@@ -85,11 +88,7 @@ static bool is_plain(const char *in, size_t n) {
     return true;
 }
 
-sv_status sv_nfc_append(const char *in, size_t n, bool tokenizers, sv_buf *out, sv_error *err) {
-    if (is_plain(in, n)) {
-        sv_buf_add(out, in, n);
-        return sv_buf_ok(out, err);
-    }
+static sv_status normalise(const char *in, size_t n, bool tokenizers, bool compose, sv_buf *out, sv_error *err) {
     enum { MOST = 4 };                                   /* the longest canonical decomposition of one code point */
     utf8proc_int32_t *cps = malloc((n * MOST + MOST) * sizeof *cps);
     if (!cps) return sv_fail_memory(err, "normalising a text", n * MOST * sizeof *cps);
@@ -97,8 +96,8 @@ sv_status sv_nfc_append(const char *in, size_t n, bool tokenizers, sv_buf *out, 
     bool ok = true;
     for (const char *p = in, *end = in + n; p < end && ok;) {
         uint32_t c = sv_next_char(&p);
-        if (is_unknown(c, tokenizers)) {
-            ok = finish(cps, count, out);
+        if (is_unknown(c, tokenizers) || (!compose && c == NEWER_COMPOSED)) {
+            ok = finish(cps, count, compose, out);
             count = 0;
             char bytes[4];
             sv_buf_add(out, bytes, (size_t)sv_utf8_encode(c, bytes));
@@ -112,8 +111,18 @@ sv_status sv_nfc_append(const char *in, size_t n, bool tokenizers, sv_buf *out, 
         }
         count += (size_t)got;
     }
-    ok = ok && finish(cps, count, out);
+    ok = ok && finish(cps, count, compose, out);
     free(cps);
     if (!ok) return sv_fail_memory(err, "normalising a text", n);
     return sv_buf_ok(out, err);
+}
+
+sv_status sv_nfc_append(const char *in, size_t n, bool tokenizers, sv_buf *out, sv_error *err) {
+    if (!is_plain(in, n)) return normalise(in, n, tokenizers, true, out, err);
+    sv_buf_add(out, in, n);
+    return sv_buf_ok(out, err);
+}
+
+sv_status sv_nfd_append(const char *in, size_t n, sv_buf *out, sv_error *err) {
+    return normalise(in, n, true, false, out, err);
 }

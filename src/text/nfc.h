@@ -1,4 +1,4 @@
-/* nfc.h - Unicode normalisation form C, as the libraries that CLIP's tokenizers are built on do it. */
+/* nfc.h - Unicode normalisation forms C and D, as the libraries that CLIP's tokenizers are built on do it. */
 #ifndef SV_TEXT_NFC_H
 #define SV_TEXT_NFC_H
 
@@ -7,5 +7,8 @@
 /* Appends the normal form of a text known to be valid UTF-8. tokenizers: with the Unicode version of the `tokenizers` library, else of
  * Python 3.11. Linear time for any input. */
 sv_status sv_nfc_append(const char *in, size_t n, bool tokenizers, sv_buf *out, sv_error *err);
+
+/* Appends normalisation form D of a valid text, as the `tokenizers` library has it. */
+sv_status sv_nfd_append(const char *in, size_t n, sv_buf *out, sv_error *err);
 
 #endif

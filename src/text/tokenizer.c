@@ -85,8 +85,8 @@ static sv_clip_class next_class(const char **p, bool openai) {
     return find_class(sv_next_char(p), openai);
 }
 
-/* Rust's char::to_lowercase as `tokenizers` has it: Python's lower case of one code point, and the newer pairs. */
-static uint32_t lower_char(uint32_t c) {
+/* Python's lower case of one code point, and the newer pairs. */
+uint32_t sv_tokenizer_lower(uint32_t c) {
     int32_t step = sv_char(c)->lower;
     if (step == 0 && c >= sv_new_lower[0][0])
         for (size_t i = 0; i < sv_new_lower_count; i++)
@@ -130,7 +130,7 @@ sv_status sv_tokenizer_normalize(const char *text, size_t n, sv_buf *out, sv_err
             if (cp == 0x130) {
                 memcpy(to, "i\xCC\x87", 3);
                 to += 3;
-            } else to += sv_utf8_encode(lower_char(cp), to);
+            } else to += sv_utf8_encode(sv_tokenizer_lower(cp), to);
         }
         out->size = (size_t)(to - out->data);
         *to = '\0';

@@ -34,4 +34,7 @@ sv_status sv_tokenizer_read(sv_tokenizer *t, const char *dir, sv_error *err);
 /* transformers' normaliser: NFC, white space runs to one space, lower case by code point. Appends; the text must be valid UTF-8. */
 sv_status sv_tokenizer_normalize(const char *text, size_t n, sv_buf *out, sv_error *err);
 
+/* Rust's char::to_lowercase as `tokenizers` has it; U+0130, which becomes two code points, is the caller's. */
+uint32_t sv_tokenizer_lower(uint32_t c);
+
 #endif
