@@ -30,7 +30,9 @@ typedef struct sv_tensor_info {
 } sv_tensor_info;
 
 typedef struct sv_session_options {
-    const char *provider;                 /* "cpu" (NULL likewise), "cuda" … */
+    const char *provider;                 /* "cpu" (NULL likewise), "cuda" …, or NAME=LIBRARY for one that comes as a plugin */
+    const char *provider_library;         /* the plugin, another way to say so; NULL: the provider is built into ONNX Runtime */
+    const char *provider_options;         /* a JSON object, handed on as the provider's own options, but for "device" (cpu, gpu, npu); NULL: none */
     int threads;                          /* intra-op threads of one call, 0: 1 */
 } sv_session_options;
 
@@ -39,6 +41,7 @@ typedef struct sv_session sv_session;
 /* Loads a graph. SV_E_MODEL: the file is missing, corrupt, or lacks its external data (ONNX Runtime's own words are passed on); SV_E_USAGE: no such
  * provider; SV_E_LIBRARY: no usable library. */
 sv_status sv_session_open(sv_session **out, const char *path, const sv_session_options *o, sv_error *err);
+sv_session *sv_session_hold(sv_session *s);      /* one more holder: the graph is let go when the last one closes. A call holds its session. */
 void sv_session_close(sv_session **s);
 
 const char *sv_session_path(const sv_session *s);
@@ -54,6 +57,7 @@ const char *sv_tensor_text(const sv_tensor_info *t, char *buf, size_t size);
 typedef struct sv_call sv_call;
 sv_status sv_call_open(sv_call **out, sv_session *s, sv_error *err);
 void sv_call_close(sv_call **c);
+sv_session *sv_call_session(const sv_call *c);   /* the call's own: not to be closed */
 
 /* Binds an input to memory of the given shape, owned by the call, zeroed, stable until close, and gives it out. SV_E_MODEL: the graph has no such
  * input, or another rank, size or kind of number. */

@@ -107,14 +107,19 @@ static sv_status load_library(sv_error *err) {
     return st;
 }
 
+/* GetApi prints to stderr when asked for more than the library has, so look at the version first. */
+const OrtApi *sv_runtime_api(int version) {
+    char *end;
+    long major = strtol(g.version, &end, 10), minor = *end == '.' ? strtol(end + 1, NULL, 10) : 0;
+    return major > 1 || minor >= version ? g.base->GetApi((uint32_t)version) : NULL;
+}
+
 /* The caller holds the lock. */
 static sv_status ensure_library(sv_error *err) {
     if (!g.base) SV_TRY(load_library(err));
     if (!g.rt.api) {
-        /* GetApi prints to stderr when asked for more than the library has, so look at the version first. */
-        char *end;
-        long major = strtol(g.version, &end, 10), minor = *end == '.' ? strtol(end + 1, NULL, 10) : 0;
-        if (major > 1 || minor >= SV_RUNTIME_API) g.rt.api = g.base->GetApi(SV_RUNTIME_API);
+        g.rt.api = sv_runtime_api(SV_RUNTIME_API);
+        g.rt.version = g.version;
         if (!g.rt.api) {
             sv_fail(err, SV_E_LIBRARY, "ONNX Runtime", "the library is version %s, at least 1.%d is needed", g.version, SV_RUNTIME_API);
             return sv_hint(err, SV_E_LIBRARY, "set SYNTHVLM_ONNXRUNTIME to a newer libonnxruntime.so");

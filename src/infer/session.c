@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "infer/provider.h"
 
 const char *sv_dtype_name(sv_dtype t) {
     switch (t) {
@@ -106,7 +107,7 @@ static sv_status create(sv_session *s, const sv_session_options *o, sv_error *er
     if (!e) e = api->AddSessionConfigEntry(so, "session.inter_op.allow_spinning", "0");
     if (!e) e = api->AddSessionConfigEntry(so, "session.use_env_allocators", "1");      /* see share_memory */
     sv_status st = sv_runtime_check(s->rt, e, SV_E_LIBRARY, "ONNX Runtime", err);
-    if (st == SV_OK) st = sv_provider_append(s->rt, so, o ? o->provider : NULL, err);
+    if (st == SV_OK) st = sv_provider_append(s->rt, so, o, err);
     if (st == SV_OK) st = sv_runtime_check(s->rt, api->CreateSession(s->rt->env, s->path, so, &s->ort), SV_E_MODEL, s->path, err);
     api->ReleaseSessionOptions(so);
     return st;
@@ -118,6 +119,7 @@ sv_status sv_session_open(sv_session **out, const char *path, const sv_session_o
     sv_session *s = calloc(1, sizeof *s);
     if (!s) return sv_fail_memory(err, path, sizeof *s);
     sv_status st = SV_OK;
+    atomic_init(&s->holders, 1);
     s->path = sv_strdup(path);
     if (!s->path) st = sv_fail_memory(err, path, strlen(path));
     if (st == SV_OK) st = sv_runtime_acquire(&s->rt, err);
@@ -132,9 +134,15 @@ sv_status sv_session_open(sv_session **out, const char *path, const sv_session_o
     return SV_OK;
 }
 
+sv_session *sv_session_hold(sv_session *s) {
+    atomic_fetch_add(&s->holders, 1);
+    return s;
+}
+
 void sv_session_close(sv_session **session) {
     sv_session *s = *session;
-    if (!s) return;
+    *session = NULL;
+    if (!s || atomic_fetch_sub(&s->holders, 1) != 1) return;
     free_list(&s->inputs);
     free_list(&s->outputs);
     if (s->rt) {
@@ -143,7 +151,6 @@ void sv_session_close(sv_session **session) {
     }
     free(s->path);
     free(s);
-    *session = NULL;
 }
 
 const char *sv_session_path(const sv_session *s) { return s->path; }
