@@ -177,12 +177,13 @@ static sv_status read_options(const loader *l, const sv_section *s, const sv_yam
 static sv_status read_section(const loader *l, const sv_section *s, const sv_yaml *node, const char *path, void *parent, sv_error *err);
 
 static sv_status read_list(const loader *l, const sv_section *s, const sv_yaml *node, const char *path, void *parent, sv_error *err) {
-    if (!node || node->kind == SV_YAML_NULL)
-        return fail_key(l, path, err, "is missing: at least one is required", "for example  sources: [{path: captions.jsonl}]");
+    const char *hint = s->optional ? NULL : "for example  sources: [{path: captions.jsonl}]";
+    if (s->optional && (!node || node->kind == SV_YAML_NULL || (node->kind == SV_YAML_LIST && !node->count))) return SV_OK;
+    if (!node || node->kind == SV_YAML_NULL) return fail_key(l, path, err, "is missing: at least one is required", hint);
     if (node->kind != SV_YAML_LIST) {
         char why[96];
         snprintf(why, sizeof why, "must be a list, not %s", sv_yaml_kind_text(node));
-        return fail_key(l, path, err, why, "for example  sources: [{path: captions.jsonl}]");
+        return fail_key(l, path, err, why, hint);
     }
     if (node->count == 0) return fail_key(l, path, err, "is empty: at least one is required", NULL);
     char *items = calloc(node->count, s->item_size);

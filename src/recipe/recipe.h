@@ -28,12 +28,32 @@ typedef struct sv_judge_recipe {
     int64_t seed;             /* INT64_MIN: not sent */
 } sv_judge_recipe;
 
+/* One entry of balance.concepts: a ready list, a file of concepts, or a concept by words or pattern; or only a name, which sets the limits of a concept that
+ * an earlier entry brought. Exactly one of list, file and name is given. */
+typedef struct sv_concept_settings {
+    char *list, *file, *name;
+    char *words;              /* JSON list of texts; NULL: none */
+    char *pattern;
+    int64_t cap;              /* INT64_MIN: balance.cap */
+    double quota;             /* captions, or below 1 a share of the sample; NaN: none */
+} sv_concept_settings;
+
+typedef struct sv_balance_settings {
+    sv_concept_settings *concepts;
+    size_t count;             /* 0: no concepts, no balancing */
+    int64_t cap;              /* INT64_MIN: none */
+    int64_t others;           /* cap of the captions without any concept; INT64_MIN: none */
+    int draws;                /* SV_DRAWS_… */
+} sv_balance_settings;
+enum { SV_DRAWS_ONCE, SV_DRAWS_EACH };
+
 typedef struct sv_captions_settings {
     sv_source_settings *sources;
     size_t source_count;
     int view;                 /* sv_view */
     char *process;            /* JSON list for sv_process_open, "[]" if there is none; files in it are resolved */
     int64_t sample;           /* INT64_MIN: all */
+    sv_balance_settings balance;
     sv_judge_recipe judge;
 } sv_captions_settings;
 
@@ -162,6 +182,7 @@ typedef struct sv_section {
     size_t count_offset, item_size;      /* lists: of their number in the parent's struct, and bytes of one item (also with plain) */
     const struct sv_section *children;   /* nested sections, ends with {0}; NULL: none */
     const char *plain;                   /* the option that a plain value in the map's place stands for (no string option beside it); NULL: it must be a map */
+    bool optional;                       /* lists: may be left out or empty */
     const char *help;
 } sv_section;
 
@@ -189,8 +210,23 @@ sv_status sv_recipe_judge_prompt(const sv_judge_recipe *judge, char **text, sv_e
 /* Checks what one key alone cannot tell (recipe_check.c). On failure err->what is the key's path, as in "score.ssim.low". */
 sv_status sv_recipe_check(const sv_recipe *r, sv_error *err);
 
+/* recipe_balance.c: the concepts that balancing goes by, with their limits; index 0 is for captions without any. NULL concepts: the recipe names none. */
+struct sv_concepts;
+typedef struct sv_balance_plan {
+    struct sv_concepts *concepts;
+    int64_t *caps, *quotas;              /* -1: no cap; 0: no quota */
+    size_t count;                        /* of both arrays: concepts and index 0 */
+    bool limited;                        /* there is a cap or a quota at all */
+} sv_balance_plan;
+/* Reads lists and files. On failure err->what is the key's path. */
+sv_status sv_recipe_balance(const sv_captions_settings *captions, sv_balance_plan *out, sv_error *err);
+void sv_balance_plan_free(sv_balance_plan *plan);
+
 /* recipe_judge.c */
 sv_status sv_recipe_check_judge(const sv_judge_recipe *judge, sv_error *err);
+
+/* recipe_balance.c */
+sv_status sv_recipe_check_balance(const sv_captions_settings *captions, sv_error *err);
 
 /* recipe_process.c: the process list as JSON text. `node` is the list in the recipe (NULL: an empty list), checked only as far as needed to find the
  * parameters that name files; those are made relative to the working directory or absolute (dir: the recipe's). *out is malloc. */

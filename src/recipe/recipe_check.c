@@ -216,6 +216,7 @@ sv_status sv_recipe_check(const sv_recipe *r, sv_error *err) {
     SV_TRY(check_sources(r, err));
     SV_TRY(check_process(r, err));
     SV_TRY(sv_recipe_check_judge(&r->captions.judge, err));
+    SV_TRY(sv_recipe_check_balance(&r->captions, err));
     SV_TRY(check_generate(r, err));
     SV_TRY(check_score(r, err));
     return check_select(r, err);

@@ -36,7 +36,7 @@ static const sv_option captions_options[] = {
      .help = "Data-Juicer's list of mappers, filters and deduplicators, in order"},
     {"sample", SV_OPT_INT, CAPTIONS(sample), "null", .nullable = true, .min = 1, .max = ANY_POSITIVE,
      .help = "draw images for at most so many kept captions, chosen by seed"},
-    LATER("balance"), LATER("decontaminate"),
+    LATER("decontaminate"),
     {0}};
 
 #define JUDGE(f) AT(sv_judge_recipe, f)
@@ -199,10 +199,37 @@ static const sv_section select_sections[] = {
     {"min", SV_SECTION_MAP, min_options, SELECT(min), .help = "candidates below are not eligible"},
     {0}};
 
+#define CONCEPT(f) AT(sv_concept_settings, f)
+static const sv_option concept_options[] = {
+    {"list", SV_OPT_STRING, CONCEPT(list), "null", .nullable = true, .help = "a ready list by name: objects, colours, counts or relations"},
+    {"file", SV_OPT_PATH, CONCEPT(file), "null", .nullable = true, .help = "a list of your own, lines such as  dog: dog, dogs, puppy"},
+    {"name", SV_OPT_STRING, CONCEPT(name), "null", .nullable = true, .help = "one concept; alone, sets the limits of a concept of the lists above"},
+    {"words", SV_OPT_JSON, CONCEPT(words), "null", .nullable = true, .help = "its words and phrases, a list; upper and lower case are one"},
+    {"pattern", SV_OPT_STRING, CONCEPT(pattern), "null", .nullable = true, .help = "or a regular expression (PCRE2) that finds it"},
+    {"cap", SV_OPT_INT, CONCEPT(cap), "null", .nullable = true, .min = 0, .max = ANY_POSITIVE, .help = "of each of these concepts; null: balance.cap"},
+    {"quota", SV_OPT_REAL, CONCEPT(quota), "null", .nullable = true, .min = 0, .max = ANY_POSITIVE,
+     .help = "at least so many captions of each, where there are; below 1: that share of the sample"},
+    {0}};
+#define BALANCE(f) AT(sv_balance_settings, f)
+static const sv_option balance_options[] = {
+    {"cap", SV_OPT_INT, BALANCE(cap), "null", .nullable = true, .min = 0, .max = ANY_POSITIVE,
+     .help = "captions of one concept, about; a rarer concept keeps all of its own; null: no cap"},
+    {"others", SV_OPT_INT, BALANCE(others), "null", .nullable = true, .min = 0, .max = ANY_POSITIVE,
+     .help = "cap of the captions without any concept; null: all are kept"},
+    {"draws", SV_OPT_CHOICE, BALANCE(draws), "once", .choices = "once|each",
+     .help = "once: a caption has one lot, and its rarest concept decides; each: a lot for each concept, as MetaCLIP draws"},
+    {0}};
+static const sv_section balance_sections[] = {
+    {"concepts", SV_SECTION_LIST, concept_options, BALANCE(concepts), BALANCE(count), sizeof(sv_concept_settings), .optional = true,
+     .help = "what captions speak of: docs/BALANCE.md"},
+    {0}};
+
 static const sv_section captions_sections[] = {
     {"sources", SV_SECTION_LIST, source_options, CAPTIONS(sources), CAPTIONS(source_count), sizeof(sv_source_settings),
      .help = "the files with captions"},
     {"judge", SV_SECTION_MAP, judge_options, CAPTIONS(judge), .help = "a language model's word on every caption that the list keeps"},
+    {"balance", SV_SECTION_MAP, balance_options, CAPTIONS(balance), .children = balance_sections,
+     .help = "limits for what many captions speak of, before the sample is drawn"},
     {0}};
 
 static const sv_section recipe_sections[] = {

@@ -115,6 +115,7 @@ static const char example[] =
     "    - alphanumeric_filter: {min_ratio: 0.60}\n"
     "    - special_characters_filter: {max_ratio: 0.40}\n"
     "    - document_deduplicator: {lowercase: true}\n"
+    "  balance: {concepts: [{list: objects}]}\n"
     "generate: {model: models/stable-diffusion}\n"
     "score: {clip: {model: models/clip}}\n"
     "select: {keep: 10%}\n"
