@@ -16,20 +16,20 @@ void sv_draw_batch_free(sv_draw_batch *b) {
 
 /* The candidates that a caption has already. */
 static sv_status read_have(sv_ledger *l, int64_t generate, sv_draw_batch *b, sv_draw_item *item, sv_error *err) {
+    enum { MOST = 2048 };          /* max and retries of a recipe together */
     sqlite3_stmt *s;
     bool row;
-    sv_have list[1024];
-    SV_TRY(sv_sql_query(l, &s, err, "SELECT k, outcome = 'ok' FROM candidates WHERE setup = ?1 AND number = ?2 ORDER BY k", "ii", generate, item->number));
+    sv_have list[MOST];
+    SV_TRY(sv_sql_query(l, &s, err, "SELECT k, outcome = 'ok', outcome = 'pruned' FROM candidates WHERE setup = ?1 AND number = ?2 ORDER BY k", "ii",
+                        generate, item->number));
     for (;;) {
         SV_TRY(sv_sql_step(l, s, &row, err));
         if (!row) break;
-        if (item->have_count == sizeof list / sizeof *list) {
+        if (item->have_count == MOST) {
             sv_sql_done(s);
             return sv_fail(err, SV_E_INTERNAL, l->path, "caption %lld has more than %zu candidates", (long long)item->number, item->have_count);
         }
-        sv_have have = {.k = sqlite3_column_int(s, 0), .ok = sqlite3_column_int(s, 1)};
-        list[item->have_count++] = have;
-        item->have_ok += have.ok;
+        list[item->have_count++] = (sv_have){.k = sqlite3_column_int(s, 0), .ok = sqlite3_column_int(s, 1), .pruned = sqlite3_column_int(s, 2)};
     }
     sv_have *copy = sv_arena_take(&b->memory, item->have_count * sizeof *list);
     if (!copy) return sv_fail_memory(err, l->path, item->have_count * sizeof *list);
@@ -38,25 +38,50 @@ static sv_status read_have(sv_ledger *l, int64_t generate, sv_draw_batch *b, sv_
     return SV_OK;
 }
 
-sv_status sv_ledger_to_draw(sv_ledger *l, sv_scope scope, int64_t generate, int want, int retries, int64_t after, size_t limit,
-                            sv_draw_batch *out, sv_error *err) {
+static sv_status read_previews(sv_ledger *l, int64_t generate, sv_draw_batch *b, sv_draw_item *item, sv_error *err) {
+    sqlite3_stmt *s;
+    bool row;
+    int64_t count = 0;
+    size_t n = 0;
+    SV_TRY(sv_sql_int(l, &count, err, "SELECT count(*) FROM previews WHERE generate = ?1 AND number = ?2", "ii", generate, item->number));
+    if (!count) return SV_OK;
+    sv_preview *list = sv_arena_take(&b->memory, (size_t)count * sizeof *list);
+    if (!list) return sv_fail_memory(err, l->path, (size_t)count * sizeof *list);
+    SV_TRY(sv_sql_query(l, &s, err, "SELECT k, calls, value FROM previews WHERE generate = ?1 AND number = ?2 ORDER BY k, calls", "ii", generate, item->number));
+    for (;;) {
+        SV_TRY(sv_sql_step(l, s, &row, err));
+        if (!row) break;
+        if (n < (size_t)count) list[n++] = (sv_preview){.k = sqlite3_column_int(s, 0), .calls = sqlite3_column_int(s, 1), .value = sv_column_real(s, 2)};
+    }
+    item->previews = list;
+    item->preview_count = n;
+    return SV_OK;
+}
+
+/* The sample with what each of its captions is to have: ?1 sample, ?2 rounds, ?3 want. */
+#define QUOTAS                                                                                                                                        \
+    "(SELECT m.number AS number, coalesce((SELECT r.want FROM stops t JOIN rounds r ON r.setup = t.setup AND r.round = t.round WHERE t.setup = ?2"   \
+    " AND t.number = m.number), ?3) AS want FROM samples m WHERE m.setup = ?1)"
+
+sv_status sv_ledger_to_draw(sv_ledger *l, sv_scope scope, int64_t generate, sv_quota quota, int64_t after, size_t limit, sv_draw_batch *out, sv_error *err) {
     out->count = 0;
     sv_arena_reset(&out->memory);
     sqlite3_stmt *s;
     SV_TRY(sv_sql_query(l, &s, err,
-                        "SELECT m.number, c.id, coalesce(v.text, c.text) FROM samples m CROSS JOIN captions c ON c.number = m.number"
-                        " LEFT JOIN verdicts v ON v.setup = ?2 AND v.number = m.number WHERE m.setup = ?1 AND m.number > ?3"
-                        " AND (SELECT coalesce(sum(d.outcome = 'ok'), 0) < ?5 AND count(*) < ?5 + ?6 FROM candidates d WHERE d.setup = ?4 AND d.number = m.number)"
-                        " ORDER BY m.number LIMIT ?7",
-                        "iiiinni", scope.sample, scope.curate, after, generate, want, retries, (int64_t)limit));
+                        "SELECT q.number, c.id, coalesce(v.text, c.text), q.want FROM " QUOTAS " q CROSS JOIN captions c ON c.number = q.number"
+                        " LEFT JOIN verdicts v ON v.setup = ?5 AND v.number = q.number WHERE q.number > ?6"
+                        " AND (SELECT coalesce(sum(d.outcome <> 'failed'), 0) < q.want AND count(*) < q.want + ?4 FROM candidates d WHERE d.setup = ?7"
+                        " AND d.number = q.number) ORDER BY q.number LIMIT ?8",
+                        "iinniiii", scope.sample, quota.rounds, quota.want, quota.retries, scope.curate, after, generate, (int64_t)limit));
     for (bool row = true;;) {
         SV_TRY(sv_sql_step(l, s, &row, err));
         if (!row) return SV_OK;
-        sv_draw_item item = {.number = sqlite3_column_int64(s, 0)};
+        sv_draw_item item = {.number = sqlite3_column_int64(s, 0), .want = sqlite3_column_int(s, 3)};
         item.id = sv_arena_column(&out->memory, s, 1, NULL);
         item.text = sv_arena_column(&out->memory, s, 2, &item.size);
-        sv_status st = item.id && item.text && sv_grow((void **)&out->items, &out->capacity, out->count, sizeof *out->items)
-                           ? read_have(l, generate, out, &item, err) : sv_fail_memory(err, l->path, item.size);
+        bool room = item.id && item.text && sv_grow((void **)&out->items, &out->capacity, out->count, sizeof *out->items);
+        sv_status st = room ? read_have(l, generate, out, &item, err) : sv_fail_memory(err, l->path, item.size);
+        if (st == SV_OK) st = read_previews(l, generate, out, &item, err);
         if (st != SV_OK) {
             sv_sql_done(s);
             return st;
@@ -65,12 +90,12 @@ sv_status sv_ledger_to_draw(sv_ledger *l, sv_scope scope, int64_t generate, int 
     }
 }
 
-sv_status sv_ledger_draw_count(sv_ledger *l, sv_scope scope, int64_t generate, int want, int retries, int64_t *count, sv_error *err) {
+sv_status sv_ledger_draw_count(sv_ledger *l, sv_scope scope, int64_t generate, sv_quota quota, int64_t *count, sv_error *err) {
     *count = 0;
     return sv_sql_int(l, count, err,
-                      "SELECT sum((SELECT max(0, min(?3 - coalesce(sum(d.outcome = 'ok'), 0), ?3 + ?4 - count(*))) FROM candidates d"
-                      " WHERE d.setup = ?2 AND d.number = m.number)) FROM samples m WHERE m.setup = ?1",
-                      "iinn", scope.sample, generate, want, retries);
+                      "SELECT sum((SELECT max(0, min(q.want - coalesce(sum(d.outcome <> 'failed'), 0), q.want + ?4 - count(*))) FROM candidates d"
+                      " WHERE d.setup = ?5 AND d.number = q.number)) FROM " QUOTAS " q",
+                      "iinni", scope.sample, quota.rounds, quota.want, quota.retries, generate);
 }
 
 /* ---- rows ---- */
@@ -80,9 +105,15 @@ sv_status sv_ledger_add_candidate(sv_ledger *l, int64_t generate, const sv_candi
     if (c->sha256) SV_TRY(sv_sha256_parse(c->sha256, sha256, err));
     return sv_sql_exec(l, err, "INSERT INTO candidates(setup, number, k, seed, outcome, reason, detail, file, bytes, sha256, width, height, tokens_cut)"
                        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)", "iinitttTiBnni", generate, c->number, c->k, (int64_t)c->seed,
-                       c->ok ? "ok" : "failed", c->ok ? NULL : c->reason ? c->reason : "unknown", c->ok ? NULL : c->detail, c->ok ? c->file : NULL,
+                       c->ok ? "ok" : c->pruned ? "pruned" : "failed", c->ok || c->pruned ? NULL : c->reason ? c->reason : "unknown", c->ok ? NULL : c->detail, c->ok ? c->file : NULL,
                        c->ok && c->file ? strlen(c->file) : (size_t)0, c->ok ? c->bytes : (int64_t)0, c->ok && c->sha256 ? sha256 : NULL, (size_t)32,
                        c->width, c->height, c->tokens_cut);
+}
+
+sv_status sv_ledger_add_preview(sv_ledger *l, int64_t generate, int64_t number, const sv_preview *p, sv_error *err) {
+    /* A picture that was forgotten and is drawn again leaves the previews that it had. */
+    return sv_sql_exec(l, err, "INSERT OR IGNORE INTO previews(generate, number, k, calls, value) VALUES(?1, ?2, ?3, ?4, ?5)", "iinnd", generate, number, p->k,
+                       p->calls, isfinite(p->value) ? p->value : NAN);
 }
 
 sv_status sv_ledger_add_score(sv_ledger *l, int64_t score, int64_t generate, int64_t number, int k, double value, sv_error *err) {

@@ -36,6 +36,15 @@ sv_status sv_cursor_sample(sv_ledger *l, sv_cursor *c, int64_t sample, int64_t a
                        (const int64_t[]){sample, after_number}, 2, err);
 }
 
+sv_status sv_cursor_tried(sv_ledger *l, sv_cursor *c, int64_t generate, sv_error *err) {
+    return open_cursor(l, c, "SELECT number, k, CASE outcome WHEN 'ok' THEN 1.0 WHEN 'pruned' THEN 2.0 ELSE 0.0 END FROM candidates WHERE setup = ?1"
+                       " ORDER BY number, k", (const int64_t[]){generate}, 1, err);
+}
+
+sv_status sv_cursor_stops(sv_ledger *l, sv_cursor *c, int64_t rounds, sv_error *err) {
+    return open_cursor(l, c, "SELECT number, 0, 0.0 FROM stops WHERE setup = ?1 ORDER BY number", (const int64_t[]){rounds}, 1, err);
+}
+
 sv_status sv_cursor_next(sv_ledger *l, sv_cursor *c, sv_error *err) {
     int rc = sqlite3_step(c->stmt);
     c->end = rc != SQLITE_ROW;

@@ -46,7 +46,7 @@ sv_status sv_ledger_begin_read(sv_ledger *l, sv_error *err);
 
 /* ---- setups (setups.c) ---- */
 
-typedef enum sv_stage { SV_STAGE_CURATE, SV_STAGE_SAMPLE, SV_STAGE_GENERATE, SV_STAGE_SCORE, SV_STAGE_JUDGE, SV_STAGE_CONCEPTS, SV_STAGE_COUNT } sv_stage;
+typedef enum sv_stage { SV_STAGE_CURATE, SV_STAGE_SAMPLE, SV_STAGE_GENERATE, SV_STAGE_SCORE, SV_STAGE_JUDGE, SV_STAGE_CONCEPTS, SV_STAGE_ROUNDS, SV_STAGE_COUNT } sv_stage;
 const char *sv_stage_name(sv_stage stage);                    /* "curate" … */
 
 typedef struct sv_setup {
@@ -218,13 +218,25 @@ typedef struct sv_scope { int64_t curate, sample; } sv_scope;
  * have not been curated yet. */
 sv_status sv_ledger_scope(sv_ledger *l, sv_scope *out, sv_error *err);
 
-typedef struct sv_have { int k; bool ok; } sv_have;   /* a candidate that is there; ok false: it failed */
+/* How many candidates a caption is to have. */
+typedef struct sv_quota {
+    int want;                      /* good or pruned ones */
+    int retries;                   /* more where some failed */
+    int64_t rounds;                /* a setup of rounds, 0: none. Captions that stopped under it want what they were given in their last round */
+} sv_quota;
+
+typedef struct sv_have { int k; bool ok, pruned; } sv_have;   /* a candidate that is there; neither: it failed */
+/* What a half-drawn picture was worth after so many model calls; NaN: not finite. */
+typedef struct sv_preview { int k, calls; double value; } sv_preview;
 typedef struct sv_draw_item {
     int64_t number;
     const char *id, *text;         /* text after the mappers */
     size_t size;                   /* of text */
     const sv_have *have;           /* its candidates under the generate setup, by k */
-    size_t have_count, have_ok;
+    size_t have_count;
+    int want;                      /* by the quota */
+    const sv_preview *previews;    /* by k and calls, also of candidates that were forgotten */
+    size_t preview_count;
 } sv_draw_item;
 typedef struct sv_draw_batch {     /* zero-initialise, reuse, sv_draw_batch_free */
     sv_draw_item *items;
@@ -232,19 +244,18 @@ typedef struct sv_draw_batch {     /* zero-initialise, reuse, sv_draw_batch_free
     struct sv_arena_block *memory;
 } sv_draw_batch;
 void sv_draw_batch_free(sv_draw_batch *b);
-/* The next captions of the sample, in number order after `after`, that still need candidates: fewer than `want` good ones, and fewer than
- * want + retries in all. At most `limit`; count 0 at the end. The k to draw next is the lowest that is not in `have`. */
-sv_status sv_ledger_to_draw(sv_ledger *l, sv_scope scope, int64_t generate, int want, int retries, int64_t after, size_t limit,
-                            sv_draw_batch *out, sv_error *err);
-/* How many good candidates are still to be made if none fails: sum over the sample of max(0, want - good ones there), bounded as above. */
-sv_status sv_ledger_draw_count(sv_ledger *l, sv_scope scope, int64_t generate, int want, int retries, int64_t *count, sv_error *err);
+/* The next captions of the sample, in number order after `after`, that still need candidates: fewer than `want` good or pruned ones,
+ * and fewer than want + retries in all. At most `limit`; count 0 at the end. The k to draw next is the lowest that is not in `have`. */
+sv_status sv_ledger_to_draw(sv_ledger *l, sv_scope scope, int64_t generate, sv_quota quota, int64_t after, size_t limit, sv_draw_batch *out, sv_error *err);
+/* How many candidates are still to be made if none fails: sum over the sample of max(0, want - those there that did not fail), bounded as above. */
+sv_status sv_ledger_draw_count(sv_ledger *l, sv_scope scope, int64_t generate, sv_quota quota, int64_t *count, sv_error *err);
 
 typedef struct sv_candidate {
     int64_t number;
     int k;
     uint64_t seed;
-    bool ok;
-    const char *reason, *detail;   /* failed: a short stable word ("not_finite"), and what happened; NULL if ok */
+    bool ok, pruned;               /* neither: failed */
+    const char *reason, *detail;   /* pruned: only the detail. Failed: a short stable word ("not_finite"), and what happened; NULL if ok */
     const char *file;              /* relative to the run directory; NULL if failed */
     int64_t bytes;
     const char *sha256;            /* 64 hex digits; NULL if failed */
@@ -252,6 +263,7 @@ typedef struct sv_candidate {
     int64_t tokens_cut;            /* content tokens of the caption that did not fit the text encoders */
 } sv_candidate;
 sv_status sv_ledger_add_candidate(sv_ledger *l, int64_t generate, const sv_candidate *c, sv_error *err);
+sv_status sv_ledger_add_preview(sv_ledger *l, int64_t generate, int64_t number, const sv_preview *p, sv_error *err);
 /* value NaN or infinite is kept as "not finite": such a candidate is not eligible, and is not scored again. */
 sv_status sv_ledger_add_score(sv_ledger *l, int64_t score, int64_t generate, int64_t number, int k, double value, sv_error *err);
 /* Wall time that one candidate cost in a stage; the finish time is taken now. Kept apart: never in `stable`. */
@@ -283,6 +295,46 @@ sv_status sv_ledger_read_files(sv_ledger *l, int64_t generate, int64_t after_num
  * Picks that name it stay, since the same picture comes back. Exports with it are forgotten too: a dataset's image can be the same file
  * under a second name (a hard link), and then is as damaged. */
 sv_status sv_ledger_forget_candidate(sv_ledger *l, int64_t generate, int64_t number, int k, sv_error *err);
+
+/* ---- rounds: where the number of candidates follows their scores (rounds.c; decided in stages/rounds.c) ---- */
+
+/* A round over all captions that go on. The last row of a setup that has come to its end has no captions. */
+typedef struct sv_round {
+    int round;                     /* from 1; 0: none yet */
+    int want;                      /* candidates that each of its captions has at its end */
+    int64_t captions;              /* that go on in it */
+    int64_t given;                 /* candidates given to all captions at its end */
+} sv_round;
+sv_status sv_ledger_last_round(sv_ledger *l, int64_t rounds, sv_round *out, sv_error *err);
+sv_status sv_ledger_add_round(sv_ledger *l, int64_t rounds, const sv_round *r, sv_error *err);
+
+/* Why a caption gets no more candidates. */
+typedef struct sv_stop {
+    int64_t number;
+    int round;                     /* its last one */
+    const char *reason;            /* good_enough | dropped | most | budget */
+    int k;                         /* its best candidate, -1: it has none */
+    double value;                  /* that one's weighted score; NaN: none */
+} sv_stop;
+sv_status sv_ledger_add_stop(sv_ledger *l, int64_t rounds, const sv_stop *s, sv_error *err);
+/* Captions by reason for which they stopped, largest count first; nothing if there are no rounds in force. */
+typedef sv_status (*sv_stop_fn)(void *user, const char *reason, int64_t captions, sv_error *err);
+sv_status sv_ledger_each_stop_reason(sv_ledger *l, int64_t rounds, sv_stop_fn fn, void *user, sv_error *err);
+/* Numbers of captions that were dropped, ascending (malloc; NULL if there are none). */
+sv_status sv_ledger_dropped(sv_ledger *l, int64_t rounds, int64_t **numbers, size_t *count, sv_error *err);
+
+/* Every candidate, good, pruned and failed, of sampled captions that have not stopped, in (number, k) order; of good ones the values of n score setups, NaN
+ * where there is none or it is not finite. Captions without any candidate come once, with k -1. */
+typedef enum sv_outcome { SV_FAILED, SV_GOOD, SV_PRUNED } sv_outcome;
+typedef sv_status (*sv_tried_fn)(void *user, int64_t number, int k, sv_outcome outcome, const double *values, sv_error *err);
+sv_status sv_ledger_each_tried(sv_ledger *l, sv_scope scope, int64_t rounds, int64_t generate, const int64_t *scores, size_t n, sv_tried_fn fn, void *user,
+                               sv_error *err);
+/* SHA-256 over the numbers of a sample: rounds depend on who takes part. */
+sv_status sv_ledger_sample_digest(sv_ledger *l, int64_t sample, char hex[SV_SHA256_HEX], sv_error *err);
+
+/* What `auto` was once measured to be, as JSON texts; *value (malloc) is NULL if it was not. [own] */
+sv_status sv_ledger_tuned(sv_ledger *l, const char *key, char **value, sv_error *err);
+sv_status sv_ledger_put_tuned(sv_ledger *l, const char *key, const char *value, sv_error *err);
 
 /* ---- selections (selections.c) ---- */
 
@@ -363,7 +415,7 @@ sv_status sv_ledger_each_export(sv_ledger *l, sv_export_fn fn, void *user, sv_er
 typedef struct sv_funnel {
     int64_t sources, rows, repeated, faults, captions;
     int64_t judged, kept, sampled;
-    int64_t drawn, failed, drawn_captions;   /* candidates of the current generate setup; captions of the sample with a good one */
+    int64_t drawn, failed, pruned, drawn_captions;   /* candidates of the current generate setup; captions of the sample with a good one */
     int64_t scored;                          /* of the drawn ones: with a score, of the current scorer that has the fewest */
     int64_t eligible, eligible_captions, picked;
 } sv_funnel;

@@ -21,7 +21,7 @@ static sv_status count_drawn_captions(sv_ledger *l, int64_t sample, int64_t gene
 }
 
 sv_status sv_ledger_funnel(sv_ledger *l, sv_funnel *f, sv_error *err) {
-    *f = (sv_funnel){.judged = -1, .kept = -1, .sampled = -1, .drawn = -1, .failed = -1, .drawn_captions = -1, .scored = -1, .eligible = -1,
+    *f = (sv_funnel){.judged = -1, .kept = -1, .sampled = -1, .drawn = -1, .failed = -1, .pruned = -1, .drawn_captions = -1, .scored = -1, .eligible = -1,
                      .eligible_captions = -1, .picked = -1};
     SV_TRY(sv_sql_int(l, &f->sources, err, "SELECT count(*) FROM sources", ""));
     SV_TRY(sv_sql_int(l, &f->rows, err, "SELECT sum(rows) FROM sources", ""));
@@ -37,9 +37,10 @@ sv_status sv_ledger_funnel(sv_ledger *l, sv_funnel *f, sv_error *err) {
     if (curate.id) SV_TRY(sv_ledger_verdict_counts(l, curate.id, &f->judged, &f->kept, err));
     if (sample.id) SV_TRY(sv_ledger_sample_count(l, sample.id, &f->sampled, err));
     if (generate.id) {
-        f->drawn = f->failed = 0;
+        f->drawn = f->failed = f->pruned = 0;
         SV_TRY(sv_sql_int(l, &f->drawn, err, "SELECT count(*) FROM candidates WHERE setup = ?1 AND outcome = 'ok'", "i", generate.id));
         SV_TRY(sv_sql_int(l, &f->failed, err, "SELECT count(*) FROM candidates WHERE setup = ?1 AND outcome = 'failed'", "i", generate.id));
+        SV_TRY(sv_sql_int(l, &f->pruned, err, "SELECT count(*) FROM candidates WHERE setup = ?1 AND outcome = 'pruned'", "i", generate.id));
         SV_TRY(count_drawn_captions(l, sample.id, generate.id, &f->drawn_captions, err));
     }
     for (size_t i = 0; i < n && generate.id; i++) {

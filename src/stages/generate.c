@@ -139,6 +139,10 @@ static sv_status take_result(production *p, double wait, sv_error *err) {
     return st;
 }
 
+static sv_quota quota_of(const sv_generate_settings *s) {
+    return (sv_quota){.want = (int)s->candidates.max, .retries = (int)s->retries};
+}
+
 static sv_status draw_all(production *p, sv_error *err) {
     const sv_generate_settings *s = &p->run->recipe->generate;
     sv_draw_batch piece = {0};
@@ -151,7 +155,7 @@ static sv_status draw_all(production *p, sv_error *err) {
         while (st == SV_OK && more && sv_drawing_room(p->drawing)) {
             if (next == piece.count) {
                 /* The rows of captions in hand are not all in the ledger yet, but those lie before `after`. */
-                SV_TRY_GOTO(done, sv_ledger_to_draw(p->run->ledger, p->scope, p->setup.id, (int)s->candidates.max, (int)s->retries, after, PIECE, &piece, err));
+                SV_TRY_GOTO(done, sv_ledger_to_draw(p->run->ledger, p->scope, p->setup.id, quota_of(s), after, PIECE, &piece, err));
                 next = 0;
                 more = piece.count > 0;
                 if (!more) break;
@@ -206,7 +210,7 @@ sv_status sv_generate(sv_rundir *run, bool with_scores, sv_draw_report *report, 
     SV_TRY_GOTO(done, open_models(&p, err));
     SV_TRY_GOTO(done, register_setups(&p, err));
     SV_TRY_GOTO(done, sv_rundir_check_files(run, p.setup.id, false, &lost, err));
-    SV_TRY_GOTO(done, sv_ledger_draw_count(run->ledger, p.scope, p.setup.id, (int)s->candidates.max, (int)s->retries, &p.total, err));
+    SV_TRY_GOTO(done, sv_ledger_draw_count(run->ledger, p.scope, p.setup.id, quota_of(s), &p.total, err));
     const sv_field fields[] = {SV_TEXT("setup", p.setup.hash), SV_INT("missing", p.total), SV_INT("batch", p.engine.batch), SV_INT("workers", p.engine.workers)};
     sv_rundir_event(run, "generate", fields, sizeof fields / sizeof fields[0]);
     if (p.total) st = draw(&p, err);

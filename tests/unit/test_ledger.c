@@ -280,25 +280,25 @@ static void to_draw(void **state) {
     draw(&w, 4, 1, true);                                                /* k 0 was forgotten */
     OK(sv_ledger_commit(w.l, &err));
     sv_draw_batch b = {0};
-    OK(sv_ledger_to_draw(w.l, w.scope, w.generate, 2, 1, 0, 100, &b, &err));
+    OK(sv_ledger_to_draw(w.l, w.scope, w.generate, ((sv_quota){.want = 2, .retries = 1}), 0, 100, &b, &err));
     assert_int_equal(b.count, 3);
     assert_int_equal(b.items[0].number, 2);
     assert_string_equal(b.items[0].id, "c0002");
     assert_string_equal(b.items[0].text, "caption 2");
     assert_int_equal(b.items[0].have_count, 2);
-    assert_int_equal(b.items[0].have_ok, 1);
+    assert_int_equal(b.items[0].have[0].ok + b.items[0].have[1].ok, 1);
     assert_true(b.items[0].have[0].ok && !b.items[0].have[1].ok && b.items[0].have[1].k == 1);
     assert_int_equal(b.items[1].number, 4);
     assert_int_equal(b.items[1].have[0].k, 1);
     assert_int_equal(b.items[2].number, 5);
     assert_int_equal(b.items[2].have_count, 0);
-    OK(sv_ledger_to_draw(w.l, w.scope, w.generate, 2, 1, 2, 1, &b, &err));
+    OK(sv_ledger_to_draw(w.l, w.scope, w.generate, ((sv_quota){.want = 2, .retries = 1}), 2, 1, &b, &err));
     assert_int_equal(b.count, 1);
     assert_int_equal(b.items[0].number, 4);
-    OK(sv_ledger_to_draw(w.l, w.scope, w.generate, 2, 1, 5, 1, &b, &err));
+    OK(sv_ledger_to_draw(w.l, w.scope, w.generate, ((sv_quota){.want = 2, .retries = 1}), 5, 1, &b, &err));
     assert_int_equal(b.count, 0);
     int64_t left;
-    OK(sv_ledger_draw_count(w.l, w.scope, w.generate, 2, 1, &left, &err));
+    OK(sv_ledger_draw_count(w.l, w.scope, w.generate, ((sv_quota){.want = 2, .retries = 1}), &left, &err));
     assert_int_equal(left, 1 + 1 + 2);
     sv_draw_batch_free(&b);
     sv_ledger_close(&w.l);
@@ -311,12 +311,12 @@ static void text_after_mappers_is_drawn(void **state) {
     OK(sv_ledger_add_verdict(w.l, w.scope.curate, &v, false, &err));   /* there already: stays */
     OK(sv_ledger_commit(w.l, &err));
     sv_draw_batch b = {0};
-    OK(sv_ledger_to_draw(w.l, w.scope, w.generate, 1, 0, 1, 9, &b, &err));
+    OK(sv_ledger_to_draw(w.l, w.scope, w.generate, ((sv_quota){.want = 1, .retries = 0}), 1, 9, &b, &err));
     assert_string_equal(b.items[0].text, "caption 2");
     OK(sv_ledger_begin(w.l, &err));
     OK(sv_ledger_add_verdict(w.l, w.scope.curate, &v, true, &err));
     OK(sv_ledger_commit(w.l, &err));
-    OK(sv_ledger_to_draw(w.l, w.scope, w.generate, 1, 0, 1, 9, &b, &err));
+    OK(sv_ledger_to_draw(w.l, w.scope, w.generate, ((sv_quota){.want = 1, .retries = 0}), 1, 9, &b, &err));
     assert_string_equal(b.items[0].text, "CAPTION TWO");
     assert_int_equal(b.items[0].size, 11);
     sv_draw_batch_free(&b);
@@ -356,7 +356,7 @@ static void to_score_and_forget(void **state) {
     assert_int_equal(ask("SELECT count(*) FROM candidates"), 4);
     assert_int_equal(ask("SELECT count(*) FROM scores"), 1);
     sv_draw_batch d = {0};
-    OK(sv_ledger_to_draw(w.l, w.scope, w.generate, 2, 0, 0, 9, &d, &err));
+    OK(sv_ledger_to_draw(w.l, w.scope, w.generate, ((sv_quota){.want = 2, .retries = 0}), 0, 9, &d, &err));
     assert_int_equal(d.count, 1);
     assert_int_equal(d.items[0].number, 1);
     sv_draw_batch_free(&d);
