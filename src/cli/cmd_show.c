@@ -50,6 +50,7 @@ static void print_rejection(yyjson_val *v) {
         printf("%sat most ", sep);
         print_value(max);
     }
+    if (*text(v, "detail")) printf("; %s", text(v, "detail"));
     if (*text(v, "duplicate_of")) printf("; repeats caption %s", text(v, "duplicate_of"));
     putchar('\n');
 }

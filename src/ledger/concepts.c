@@ -76,8 +76,8 @@ sv_status sv_ledger_concepts_of(sv_ledger *l, int64_t setup, int64_t number, sv_
 /* ---- balance ---- */
 
 sv_status sv_ledger_copy_verdicts(sv_ledger *l, int64_t curate, int64_t from, int64_t after, int64_t upto, sv_error *err) {
-    return sv_sql_exec(l, err, "INSERT OR REPLACE INTO verdicts(setup, number, keep, rule, value, min, max, duplicate_of, text, stats)"
-                       " SELECT ?1, number, keep, rule, value, min, max, duplicate_of, text, stats FROM verdicts"
+    return sv_sql_exec(l, err, "INSERT OR REPLACE INTO verdicts(setup, number, keep, rule, value, min, max, duplicate_of, text, stats, detail)"
+                       " SELECT ?1, number, keep, rule, value, min, max, duplicate_of, text, stats, detail FROM verdicts"
                        " WHERE setup = ?2 AND number > ?3 AND number <= ?4", "iiii", curate, from, after, upto);
 }
 

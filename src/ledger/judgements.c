@@ -22,13 +22,13 @@ sv_status sv_ledger_unlink_judgements(sv_ledger *l, int64_t curate, int64_t afte
 
 /* A kept caption without a linked answer would be a broken promise of the caller: it gets no verdict, which the counts then show. */
 sv_status sv_ledger_judge_verdicts(sv_ledger *l, int64_t curate, int64_t rules, double min, int64_t after, int64_t upto, sv_error *err) {
-    return sv_sql_exec(l, err, "INSERT OR REPLACE INTO verdicts(setup, number, keep, rule, value, min, max, duplicate_of, text, stats)"
-                       " SELECT ?1, v.number, v.keep, v.rule, v.value, v.min, v.max, v.duplicate_of, v.text, v.stats FROM verdicts v"
+    return sv_sql_exec(l, err, "INSERT OR REPLACE INTO verdicts(setup, number, keep, rule, value, min, max, duplicate_of, text, stats, detail)"
+                       " SELECT ?1, v.number, v.keep, v.rule, v.value, v.min, v.max, v.duplicate_of, v.text, v.stats, v.detail FROM verdicts v"
                        "  WHERE v.setup = ?2 AND v.number > ?4 AND v.number <= ?5 AND v.keep = 0"
                        " UNION ALL SELECT ?1, v.number, a.value >= ?3 IS TRUE,"
                        "  CASE WHEN a.value >= ?3 THEN NULL WHEN a.outcome = 'answered' THEN 'llm_judge' ELSE 'llm_judge_' || a.outcome END,"
                        "  CASE WHEN a.value >= ?3 THEN v.value ELSE a.value END, CASE WHEN a.value >= ?3 THEN v.min ELSE ?3 END,"
-                       "  CASE WHEN a.value >= ?3 THEN v.max END, v.duplicate_of, v.text, v.stats"
+                       "  CASE WHEN a.value >= ?3 THEN v.max END, v.duplicate_of, v.text, v.stats, NULL"
                        "  FROM verdicts v CROSS JOIN judged d ON d.setup = ?1 AND d.number = v.number CROSS JOIN judgements a ON a.id = d.judgement"
                        "  WHERE v.setup = ?2 AND v.number > ?4 AND v.number <= ?5 AND v.keep = 1", "iidii", curate, rules, min, after, upto);
 }

@@ -136,6 +136,7 @@ typedef struct sv_verdict {
     const char *text;              /* the text after the mappers; NULL if they changed nothing */
     size_t text_size;
     const char *stats;             /* JSON object of the statistics; NULL if there are none */
+    const char *detail;            /* what goes with the number: a language, the benchmark's text that is repeated; NULL: nothing */
 } sv_verdict;
 /* Adds a verdict. replace false: one that is already there stays (then nothing happens). */
 sv_status sv_ledger_add_verdict(sv_ledger *l, int64_t curate, const sv_verdict *v, bool replace, sv_error *err);

@@ -67,9 +67,10 @@ static const char *const tables_2[] = {
     " PRIMARY KEY(setup, number)) STRICT, WITHOUT ROWID",
 };
 
-/* Since version 3: perceptual hashes of pictures, what a selection dropped among its competitors and by whose hand a pick is there, and how many each
+/* Since version 3: what a verdict goes by beside its number (the language found, the benchmark's text that a caption repeats); perceptual hashes of pictures, what a selection dropped among its competitors and by whose hand a pick is there, and how many each
  * step left (JSON). */
 static const char *const tables_3[] = {
+    "ALTER TABLE verdicts ADD COLUMN detail TEXT",
     "CREATE TABLE hashes(generate INTEGER NOT NULL, number INTEGER NOT NULL, k INTEGER NOT NULL, phash INTEGER NOT NULL, dhash INTEGER NOT NULL,"
     " PRIMARY KEY(generate, number, k)) STRICT, WITHOUT ROWID",
     "CREATE TABLE drops(selection INTEGER NOT NULL, number INTEGER NOT NULL, k INTEGER NOT NULL, reason TEXT NOT NULL, of_number INTEGER, of_k INTEGER,"
@@ -129,7 +130,7 @@ static const char *const views[] = {
     " EXISTS(SELECT 1 FROM samples s WHERE s.setup = now.sample AND s.number = c.number) AS sampled"
     " FROM now CROSS JOIN verdicts v ON v.setup = now.curate AND v.keep = 1 JOIN captions c ON c.number = v.number JOIN origins o ON o.id = c.origin",
 
-    "CREATE VIEW rejected AS SELECT c.number, c.id, c.text, v.rule, v.value, v.min, v.max, d.id AS duplicate_of, v.stats"
+    "CREATE VIEW rejected AS SELECT c.number, c.id, c.text, v.rule, v.value, v.min, v.max, d.id AS duplicate_of, v.detail, v.stats"
     " FROM now CROSS JOIN verdicts v ON v.setup = now.curate AND v.keep = 0 JOIN captions c ON c.number = v.number"
     " LEFT JOIN captions d ON d.number = v.duplicate_of",
 
@@ -209,7 +210,7 @@ static const char *const views[] = {
     "  FROM captions c JOIN sources s ON s.id = c.source JOIN origins o ON o.id = c.origin"
     " UNION ALL SELECT 'fault', s.sha256 || printf(' %012d', f.line), json_array(f.reason, f.detail) FROM ingest_faults f JOIN sources s ON s.id = f.source"
     " UNION ALL SELECT 'verdict', s.hash || printf(' %012d', v.number), json_array(v.keep, v.rule, printf('%!.17g', v.value), printf('%!.17g', v.min),"
-    "  printf('%!.17g', v.max), v.duplicate_of, v.text, v.stats) FROM verdicts v JOIN setups s ON s.id = v.setup"
+    "  printf('%!.17g', v.max), v.duplicate_of, v.text, v.stats, v.detail) FROM verdicts v JOIN setups s ON s.id = v.setup"
     " UNION ALL SELECT 'judgement', s.hash || ' ' || lower(hex(a.text_sha256)), json_array(a.outcome, a.answer, a.detail, printf('%!.17g', a.value),"
     "  printf('%!.17g', a.p_yes)) FROM judgements a JOIN setups s ON s.id = a.setup"
     " UNION ALL SELECT 'judged', s.hash || printf(' %012d', d.number), lower(hex(a.text_sha256)) FROM judged d JOIN setups s ON s.id = d.setup"

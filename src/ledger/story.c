@@ -149,6 +149,12 @@ static sv_status tell_verdict(story *t, yyjson_mut_val *root, int64_t number, sv
     put_column(t, v, "setup", s, 8);
     put(t, v, "sampled", yyjson_mut_bool(t->doc, sqlite3_column_int(s, 9)));
     sv_sql_done(s);
+    if (t->l->version >= 3) {
+        SV_TRY(sv_sql_query(t->l, &s, err, "SELECT v.detail FROM now CROSS JOIN verdicts v ON v.setup = now.curate WHERE v.number = ?1", "i", number));
+        SV_TRY(sv_sql_step(t->l, s, &row, err));
+        if (row && sqlite3_column_type(s, 0) != SQLITE_NULL) put_column(t, v, "detail", s, 0);
+        sv_sql_done(s);
+    }
     SV_TRY(tell_concepts(t, v, number, err));
     return tell_judgement(t, v, number, err);
 }

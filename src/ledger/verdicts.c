@@ -2,12 +2,12 @@
 #include "ledger/internal.h"
 
 sv_status sv_ledger_add_verdict(sv_ledger *l, int64_t curate, const sv_verdict *v, bool replace, sv_error *err) {
-    static const char keep_old[] = "INSERT INTO verdicts(setup, number, keep, rule, value, min, max, duplicate_of, text, stats)"
-                                   " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, nullif(?8, -1), ?9, ?10) ON CONFLICT DO NOTHING";
-    static const char put_new[] = "INSERT OR REPLACE INTO verdicts(setup, number, keep, rule, value, min, max, duplicate_of, text, stats)"
-                                  " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, nullif(?8, -1), ?9, ?10)";
-    return sv_sql_exec(l, err, replace ? put_new : keep_old, "iintdddiTt", curate, v->number, (int)v->keep, v->rule, v->value, v->min, v->max,
-                       v->duplicate_of, v->text, v->text_size, v->stats);
+    static const char keep_old[] = "INSERT INTO verdicts(setup, number, keep, rule, value, min, max, duplicate_of, text, stats, detail)"
+                                   " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, nullif(?8, -1), ?9, ?10, ?11) ON CONFLICT DO NOTHING";
+    static const char put_new[] = "INSERT OR REPLACE INTO verdicts(setup, number, keep, rule, value, min, max, duplicate_of, text, stats, detail)"
+                                  " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, nullif(?8, -1), ?9, ?10, ?11)";
+    return sv_sql_exec(l, err, replace ? put_new : keep_old, "iintdddiTtt", curate, v->number, (int)v->keep, v->rule, v->value, v->min, v->max,
+                       v->duplicate_of, v->text, v->text_size, v->stats, v->detail);
 }
 
 sv_status sv_ledger_verdict_counts(sv_ledger *l, int64_t curate, int64_t *judged, int64_t *kept, sv_error *err) {

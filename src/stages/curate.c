@@ -110,7 +110,7 @@ static sv_status write_piece(judging *j, const sv_caption_batch *b, sv_error *er
         bool changed = o->size != c->size || memcmp(o->text, c->text, c->size) != 0;
         if (j->name_count) stats_json(j, o->stats);
         sv_verdict v = {.number = c->number, .keep = o->keep, .rule = o->rule, .value = o->value, .min = o->min, .max = o->max, .duplicate_of = o->duplicate_of,
-                        .text = changed ? o->text : NULL, .text_size = o->size, .stats = j->name_count ? j->stats.data : NULL};
+                        .text = changed ? o->text : NULL, .text_size = o->size, .stats = j->name_count ? j->stats.data : NULL, .detail = o->word};
         if (v.keep && is_blank(o->text, o->size)) {
             v.keep = false;
             v.rule = "empty_caption";
