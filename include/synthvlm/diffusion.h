@@ -82,15 +82,29 @@ void sv_sampler_add_noise(const sv_sampler *p, size_t i, const float *x, const f
 
 /* ---- pipelines ---- */
 typedef struct sv_engine_options {
-    const char *provider;        /* "cpu", or an execution provider's short name */
+    const char *provider;        /* "cpu", or an execution provider's short name; NAME=LIBRARY for one that comes as a plugin */
     int threads_per_image;       /* ONNX Runtime's intra-op threads; 0: 1 */
+    const char *provider_library;   /* the plugin, another way to say so; NULL: none */
+    const char *provider_options;   /* a JSON object of the provider's own options, and "device" (cpu, gpu, npu) for a plugin; NULL: none */
 } sv_engine_options;
 void sv_engine_options_init(sv_engine_options *o);
 
 typedef struct sv_pipeline sv_pipeline;
-/* model_dir: diffusers layout with ONNX parts. A missing part is SV_E_MODEL with how to get it. */
+/* model_dir: diffusers layout with ONNX parts. A missing part is SV_E_MODEL with how to get it. Opening reads configurations, tokenizers and what the graphs
+ * say of themselves; no weight is loaded yet. */
 sv_status sv_pipeline_open(sv_pipeline **out, const char *model_dir, const sv_engine_options *o, const sv_log *log, sv_error *err);
 void sv_pipeline_close(sv_pipeline **p);
+
+/* Memory. A part (text encoders, denoiser, decoder of latents, encoder of pictures) is loaded when it is first needed, and stays until it is released or
+ * the pipeline closed; a part that was released is loaded again when it is needed again, which changes no picture. prepare loads now, side by side,
+ * what would be loaded then: quicker where there is memory for all. release lets go what no painter holds: a painter holds denoiser, decoder and encoder
+ * from its first picture on until sv_painter_release. All may be called from any thread. */
+enum { SV_PHASE_TEXT = 1, SV_PHASE_DENOISE = 2, SV_PHASE_DECODE = 4, SV_PHASE_PICTURE = 8,
+       SV_PHASE_DRAW = SV_PHASE_TEXT | SV_PHASE_DENOISE | SV_PHASE_DECODE,      /* what every picture needs */
+       SV_PHASE_ALL = 15 };
+sv_status sv_pipeline_prepare(sv_pipeline *p, unsigned phases, sv_error *err);
+void sv_pipeline_release(sv_pipeline *p, unsigned phases);
+
 const char *sv_pipeline_family(const sv_pipeline *p);            /* "Stable Diffusion 1.x" … */
 int sv_pipeline_multiple(const sv_pipeline *p);                  /* image sides must be multiples of this */
 void sv_pipeline_default_size(const sv_pipeline *p, int *width, int *height);
@@ -155,6 +169,9 @@ void sv_paint_note_free(sv_paint_note *note);
 typedef struct sv_painter sv_painter;
 sv_status sv_painter_open(sv_painter **out, sv_pipeline *p, const sv_paint_options *o, sv_error *err);
 void sv_painter_close(sv_painter **w);
+/* Lets go of parts and of the memory bound to them (SV_PHASE_ bits), its refiner's too. Without the denoiser a picture in hand can be finished once its
+ * calls are done, and saved, but not advanced; begin and resume bind what they need again. */
+void sv_painter_release(sv_painter *w, unsigned phases);
 
 /* What came of one picture. */
 typedef struct sv_painted {

@@ -67,7 +67,7 @@ static sv_status run_encoder(sv_pipeline *p, int i, const char *text, int length
     int64_t *row;
     const sv_call_result *states, *pool = NULL;
     *out = (sv_encoded){0};
-    SV_TRY(sv_call_open(&call, p->sessions[SV_PART_TEXT_ENCODER + i], err));
+    SV_TRY(sv_pipeline_call(p, SV_PART_TEXT_ENCODER + i, &call, err));
     sv_status st = sv_call_ints(call, "input_ids", (int64_t[]){1, length}, 2, &row, err);
     if (st == SV_OK) st = sv_call_output_any(call, hidden, &states, err);
     if (st == SV_OK && pooled) st = sv_call_output_any(call, pooled, &pool, err);
@@ -94,13 +94,13 @@ void sv_encoded_free(sv_encoded *e) {
 }
 
 sv_status sv_hidden_state_name(const sv_pipeline *p, int i, int back, char *buf, size_t size, sv_error *err) {
-    const sv_session *s = p->sessions[SV_PART_TEXT_ENCODER + i];
+    const sv_graph_file *g = &p->graphs[SV_PART_TEXT_ENCODER + i];
     int last = -1;
     do snprintf(buf, size, "hidden_states.%d", ++last);
-    while (sv_session_output(s, buf));
+    while (sv_graph_file_has_output(g, buf));
     last--;                                        /* 0 is the embedding, `last` the last layer */
     if (last < 1) {
-        sv_fail(err, SV_E_MODEL, sv_session_path(s), "the graph does not give its hidden states");
+        sv_fail(err, SV_E_MODEL, p->dir.parts[SV_PART_TEXT_ENCODER + i].graph, "the graph does not give its hidden states");
         return sv_hint(err, SV_E_MODEL, "export the whole pipeline with optimum-cli, which adds them for this kind of model");
     }
     if (back < 0 || back > last) return sv_fail(err, SV_E_INPUT, "clip_skip", "%d is too many: the text encoder has %d layers", back - 1, last);

@@ -42,7 +42,7 @@ static sv_status bind(sv_painter *w, sv_error *err) {
             places[(y * wide + x) * 3 + 1] = (float)y;
             places[(y * wide + x) * 3 + 2] = (float)x;
         }
-    if (!sv_session_input(w->p->sessions[SV_PART_DENOISER], "guidance")) return SV_OK;
+    if (!sv_graph_file_has_input(&w->p->graphs[SV_PART_DENOISER], "guidance")) return SV_OK;
     SV_TRY(sv_call_floats(w->denoise, "guidance", (int64_t[]){(int64_t)w->rows}, 1, &guidance, err));
     for (size_t r = 0; r < w->rows; r++) guidance[r] = (float)w->o.guidance;
     return SV_OK;

@@ -46,7 +46,7 @@ static sv_status encode(sv_pipeline *p, const char *text, const sv_text_options 
     if (!text) text = "";
     sv_status st = encode_clip(p, 0, text, o->clip_skip, &a, err);
     if (st == SV_OK) st = encode_clip(p, 1, text, o->clip_skip, &b, err);
-    if (st == SV_OK && p->sessions[SV_PART_TEXT_ENCODER_3]) {
+    if (st == SV_OK && sv_model_dir_needs(&p->dir, SV_PART_TEXT_ENCODER_3)) {
         st = sv_encode_t5(p, 2, text, length, &t5, err);
     } else if (st == SV_OK) {
         t5.rows = length;

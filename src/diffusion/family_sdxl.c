@@ -49,7 +49,7 @@ static sv_status encode(sv_pipeline *p, const char *text, const sv_text_options 
     bool zero = !text && index_flag(&p->dir, "force_zeros_for_empty_prompt", true);
     sv_status st = SV_OK;
     if (!text) text = "";
-    if (p->sessions[SV_PART_TEXT_ENCODER]) st = encode_one(p, 0, text, o->clip_skip, NULL, &first, err);
+    if (sv_model_dir_needs(&p->dir, SV_PART_TEXT_ENCODER)) st = encode_one(p, 0, text, o->clip_skip, NULL, &first, err);
     if (st == SV_OK) st = encode_one(p, 1, text, o->clip_skip, "text_embeds", &second, err);
     if (st == SV_OK && first.width && first.rows != second.rows)
         st = sv_fail(err, SV_E_MODEL, p->dir.path, "the text encoders take rows of %lld and %lld ids", (long long)first.rows, (long long)second.rows);

@@ -34,14 +34,6 @@ static sv_status check_options(const sv_pipeline *p, const sv_paint_options *o, 
     return SV_OK;
 }
 
-/* Pictures are decoded one by one: the decoder needs the most memory of all, and gains nothing from a batch on a CPU. */
-static sv_status bind_decoder(sv_painter *w, sv_error *err) {
-    sv_pipeline *p = w->p;
-    SV_TRY(sv_call_open(&w->decode, p->sessions[SV_PART_DECODER], err));
-    SV_TRY(sv_call_floats(w->decode, "latent_sample", (int64_t[]){1, p->sizes.channels, w->h, w->w}, 4, &w->code, err));
-    return sv_call_output(w->decode, "sample", (int64_t[]){1, 3, w->o.height, w->o.width}, 4, &w->picture, err);
-}
-
 /* Large pictures need more noise: mu grows linearly with the number of patches (diffusers' calculate_shift). */
 static double shift_for_size(const sv_painter *w) {
     const sv_scheduler_config *c = &w->scheduler->config;
@@ -101,7 +93,7 @@ static sv_status open_painter(sv_painter *w, const sv_paint_options *o, sv_error
     o = &w->o;
     SV_TRY(check_options(p, o, err));
     /* Guidance that was distilled into the denoiser is an input of it, also in a family that otherwise compares two texts. */
-    bool embedded = p->family->guidance_kind == SV_GUIDANCE_EMBEDDED || sv_session_input(p->sessions[SV_PART_DENOISER], "timestep_cond");
+    bool embedded = p->family->guidance_kind == SV_GUIDANCE_EMBEDDED || sv_graph_file_has_input(&p->graphs[SV_PART_DENOISER], "timestep_cond");
     w->guided = o->guidance > 1 && !embedded;
     w->batch = (size_t)o->batch;
     w->rows = w->guided ? 2 * w->batch : w->batch;
@@ -118,8 +110,8 @@ static sv_status open_painter(sv_painter *w, const sv_paint_options *o, sv_error
     w->latents = calloc(w->batch * w->values, sizeof *w->latents);
     w->predicted = calloc(w->batch * w->values, sizeof *w->predicted);
     if (!w->seeds || !w->pictures || !w->generators || !w->latents || !w->predicted) return sv_fail_memory(err, "painter", w->batch * w->values * 2 * sizeof(float));
-    if (o->from == SV_FROM_IMAGE) SV_TRY(sv_painter_bind_encoder(w, err));
-    return bind_decoder(w, err);
+    if (o->from == SV_FROM_IMAGE && !p->dir.parts[SV_PART_ENCODER].graph) return sv_pipeline_prepare(p, SV_PHASE_PICTURE, err);   /* which says why not */
+    return SV_OK;
 }
 
 sv_status sv_painter_open(sv_painter **out, sv_pipeline *p, const sv_paint_options *o, sv_error *err) {
@@ -136,13 +128,18 @@ sv_status sv_painter_open(sv_painter **out, sv_pipeline *p, const sv_paint_optio
     return SV_OK;
 }
 
+void sv_painter_release(sv_painter *w, unsigned phases) {
+    if (w->after) sv_painter_release(w->after, phases);
+    if (phases & SV_PHASE_DENOISE) sv_call_close(&w->denoise);
+    if (phases & SV_PHASE_DECODE) sv_call_close(&w->decode);
+    if (phases & SV_PHASE_PICTURE) sv_call_close(&w->encode);
+}
+
 void sv_painter_close(sv_painter **painter) {
     sv_painter *w = *painter;
     if (!w) return;
+    sv_painter_release(w, SV_PHASE_ALL);
     sv_painter_close(&w->after);
-    sv_call_close(&w->denoise);
-    sv_call_close(&w->decode);
-    sv_call_close(&w->encode);
     sv_sampler_close(&w->sampler);
     sv_scheduler_close(&w->scheduler);
     free(w->seeds);

@@ -76,7 +76,18 @@ static bool to_bytes(const float *picture, int width, int height, uint8_t *out) 
     return finite;
 }
 
-/* latents: one picture's, as the family lays them out. */
+/* Pictures are decoded one by one: the decoder needs the most memory of all, and gains nothing from a batch on a CPU. */
+static sv_status bind_decoder(sv_painter *w, sv_error *err) {
+    sv_pipeline *p = w->p;
+    if (w->decode) return SV_OK;
+    SV_TRY(sv_pipeline_call(p, SV_PART_DECODER, &w->decode, err));
+    sv_status st = sv_call_floats(w->decode, "latent_sample", (int64_t[]){1, p->sizes.channels, w->h, w->w}, 4, &w->code, err);
+    if (st == SV_OK) st = sv_call_output(w->decode, "sample", (int64_t[]){1, 3, w->o.height, w->o.width}, 4, &w->picture, err);
+    if (st != SV_OK) sv_call_close(&w->decode);
+    return st;
+}
+
+/* x: one picture's latents, as the family lays them out. */
 static sv_status decode(sv_painter *w, const float *x, sv_painted *out, sv_error *err) {
     const sv_model_sizes *s = &w->p->sizes;
     out->latents_sum = 0;
@@ -84,6 +95,7 @@ static sv_status decode(sv_painter *w, const float *x, sv_painted *out, sv_error
     out->finite = isfinite(out->latents_sum);
     SV_TRY(sv_image_alloc(&out->image, w->o.width, w->o.height, SV_MODE_RGB, err));
     if (!out->finite) return SV_OK;
+    SV_TRY(bind_decoder(w, err));
     if (w->p->family->packed)
         sv_unpack(x, s->channels, w->h, w->w, w->code);
     else
@@ -138,6 +150,7 @@ sv_status sv_painter_advance(sv_painter *w, size_t to, const volatile int *stop,
     if (!w->begun) return sv_fail(err, SV_E_INTERNAL, "painter", "nothing was begun");
     if (to > all) to = all;
     if (to <= sv_painter_position(w)) return SV_OK;
+    if (!(w->handed_over ? w->after : w)->denoise) return sv_fail(err, SV_E_INTERNAL, "painter", "the denoiser was released in the middle of a picture");
     bool look = to < all;
     if (!w->handed_over) SV_TRY(denoise(w, w->begin + (to < own ? to : own), look && to <= own, stop, err));
     if (to <= own) return SV_OK;

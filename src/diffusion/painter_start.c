@@ -59,18 +59,22 @@ sv_status sv_painter_range(sv_painter *w, sv_error *err) {
     return SV_OK;
 }
 
-sv_status sv_painter_bind_encoder(sv_painter *w, sv_error *err) {
+static sv_status bind_encoder(sv_painter *w, sv_error *err) {
     sv_pipeline *p = w->p;
-    SV_TRY(sv_pipeline_need_encoder(p, err));
-    SV_TRY(sv_call_open(&w->encode, p->sessions[SV_PART_ENCODER], err));
-    SV_TRY(sv_call_floats(w->encode, "sample", (int64_t[]){1, 3, w->o.height, w->o.width}, 4, &w->scene, err));
-    return sv_call_output(w->encode, "latent_parameters", (int64_t[]){1, 2 * p->sizes.channels, w->h, w->w}, 4, &w->moments, err);
+    if (w->encode) return SV_OK;
+    SV_TRY(sv_pipeline_call(p, SV_PART_ENCODER, &w->encode, err));
+    sv_status st = sv_call_floats(w->encode, "sample", (int64_t[]){1, 3, w->o.height, w->o.width}, 4, &w->scene, err);
+    if (st == SV_OK)
+        st = sv_call_output(w->encode, "latent_parameters", (int64_t[]){1, 2 * p->sizes.channels, w->h, w->w}, 4, &w->moments, err);
+    if (st != SV_OK) sv_call_close(&w->encode);
+    return st;
 }
 
 /* Runs the encoder on a picture. */
 static sv_status encode_picture(sv_painter *w, const sv_image *image, sv_error *err) {
     sv_image rgb = {0};
     const sv_image *in = image;
+    SV_TRY(bind_encoder(w, err));
     if (image->width != w->o.width || image->height != w->o.height)
         return sv_fail(err, SV_E_INTERNAL, "painter", "a picture of %dx%d given to a painter of %dx%d", image->width, image->height, w->o.width, w->o.height);
     if (image->mode != SV_MODE_RGB) {

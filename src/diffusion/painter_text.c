@@ -19,7 +19,7 @@ static void embed_guidance(double guidance, int64_t width, float *out) {
 
 static sv_status bind_guidance(sv_painter *w, sv_error *err) {
     sv_pipeline *p = w->p;
-    const sv_tensor_info *t = sv_session_input(p->sessions[SV_PART_DENOISER], "timestep_cond");
+    const sv_tensor_info *t = sv_session_input(sv_call_session(w->denoise), "timestep_cond");
     float *cond;
     int64_t width;
     if (!t) return SV_OK;
@@ -37,7 +37,7 @@ static sv_status bind_denoiser(sv_painter *w, const sv_condition *c, sv_error *e
     int rank = f->packed ? 3 : 4;
     sv_call_close(&w->denoise);
     w->pooled = NULL;
-    SV_TRY(sv_call_open(&w->denoise, w->p->sessions[SV_PART_DENOISER], err));
+    SV_TRY(sv_pipeline_call(w->p, SV_PART_DENOISER, &w->denoise, err));
     SV_TRY(sv_call_floats(w->denoise, f->sample, dims, rank, &w->sample, err));
     SV_TRY(sv_call_number(w->denoise, "timestep", f->timestep_unit > 0 ? rows : 1, &w->timestep, err));
     SV_TRY(sv_call_output(w->denoise, f->output, dims, rank, &w->output, err));

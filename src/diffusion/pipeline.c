@@ -1,99 +1,15 @@
-/* pipeline.c - opening a model: its parts are loaded side by side, and everything that a picture depends on is read from configs and graphs. */
+/* pipeline.c - opening a model: everything that a picture's settings depend on is read from configs, tokenizers and the graphs' own words. The graphs
+ * themselves are loaded when first needed (pipeline_parts.c). */
 #include "diffusion/pipeline.h"
 #include "diffusion/scheduler.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "base/log.h"
-#include "base/thread.h"
-#include "infer/graph_file.h"
 
 void sv_engine_options_init(sv_engine_options *o) {
     *o = (sv_engine_options){.provider = "cpu", .threads_per_image = 1};
-}
-
-/* ---- loading ---- */
-
-typedef struct loading {
-    sv_pipeline *p;
-    sv_session_options options;
-    sv_part parts[SV_PARTS];
-} loading;
-
-/* Missing external data would be an error of ONNX Runtime's too, but one that does not say what to do. */
-static sv_status check_externals(const sv_pipeline *p, const sv_part_files *part, sv_error *err) {
-    sv_graph_file g;
-    sv_status st = sv_graph_file_read(part->graph, &g, err);
-    char *dir = st == SV_OK ? sv_path_dir(part->graph) : NULL;
-    for (size_t i = 0; dir && st == SV_OK && i < g.external_count; i++) {
-        char *file = sv_path_join(dir, g.externals[i]), command[512];
-        if (!file) {
-            st = sv_fail_memory(err, part->graph, 0);
-        } else if (!sv_is_file(file)) {
-            sv_fail(err, SV_E_MODEL, file, "the weights of %s are missing", part->graph);
-            st = sv_hint(err, SV_E_MODEL, "copy the file beside the graph, or export again: %s", sv_model_dir_command(&p->dir, command, sizeof command));
-        }
-        free(file);
-    }
-    if (st == SV_OK && !dir) st = sv_fail_memory(err, part->graph, 0);
-    free(dir);
-    sv_graph_file_free(&g);
-    return st;
-}
-
-static sv_status load_range(void *user, unsigned thread, size_t begin, size_t end, sv_error *err) {
-    loading *l = user;
-    for (size_t i = begin; i < end; i++) {
-        const sv_part_files *part = &l->p->dir.parts[l->parts[i]];
-        SV_TRY(check_externals(l->p, part, err));
-        SV_TRY(sv_session_open(&l->p->sessions[l->parts[i]], part->graph, &l->options, err));
-    }
-    return SV_OK;
-}
-
-/* Says so once for all of the first n parts of the list that compute in half precision on a CPU. */
-static void warn_of_half(const sv_pipeline *p, const sv_part *parts, size_t n) {
-    sv_buf names = {0};
-    if (strcmp(p->provider, "cpu") != 0) return;
-    for (size_t i = 0; i < n; i++)
-        if (sv_session_has_f16(p->sessions[parts[i]])) sv_buf_printf(&names, "%s%s", names.size ? ", " : "", p->dir.parts[parts[i]].name);
-    if (names.size)
-        sv_say(&p->log, SV_LOG_WARN, "%s: %s in half precision, which the cpu provider converts step by step: slower than a float32 export, and pictures "
-               "differ a little from a GPU's", p->dir.path, names.data);
-    sv_buf_free(&names);
-}
-
-static sv_status load_sessions(sv_pipeline *p, sv_error *err) {
-    loading l = {.p = p, .options = {.provider = p->provider, .threads = p->threads}};
-    size_t n = 0;
-    /* Sessions are built one per thread, so the slowest one, the denoiser, sets the time. It goes first. */
-    static const sv_part order[SV_PARTS] = {SV_PART_DENOISER, SV_PART_TEXT_ENCODER_3, SV_PART_TEXT_ENCODER_2, SV_PART_TEXT_ENCODER, SV_PART_DECODER, SV_PART_ENCODER};
-    for (int i = 0; i < SV_PARTS; i++)
-        if (sv_model_dir_needs(&p->dir, order[i])) l.parts[n++] = order[i];
-    SV_TRY(sv_parallel((unsigned)n, n, 1, load_range, &l, err));
-    warn_of_half(p, l.parts, n);
-    return SV_OK;
-}
-
-sv_status sv_pipeline_need_encoder(sv_pipeline *p, sv_error *err) {
-    const sv_part_files *part = &p->dir.parts[SV_PART_ENCODER];
-    if (!part->graph) {
-        char command[512];
-        sv_fail(err, SV_E_MODEL, p->dir.path, "has no vae_encoder/model.onnx, which turns pictures into latents");
-        return sv_hint(err, SV_E_MODEL, "get it with `%s`", sv_model_dir_command(&p->dir, command, sizeof command));
-    }
-    pthread_mutex_lock(&p->lock);
-    sv_status st = SV_OK;
-    if (!p->sessions[SV_PART_ENCODER]) {
-        loading l = {.p = p, .options = {.provider = p->provider, .threads = p->threads}, .parts = {SV_PART_ENCODER}};
-        st = load_range(&l, 0, 0, 1, err);
-        if (st == SV_OK) warn_of_half(p, l.parts, 1);
-    }
-    pthread_mutex_unlock(&p->lock);
-    return st;
 }
 
 static sv_status check_vocabulary(const sv_pipeline *p, int i, size_t vocabulary, sv_error *err) {
@@ -133,17 +49,21 @@ sv_status sv_pipeline_open(sv_pipeline **out, const char *model_dir, const sv_en
     sv_pipeline *p = calloc(1, sizeof *p);
     if (!p) return sv_fail_memory(err, model_dir, sizeof *p);
     pthread_mutex_init(&p->lock, NULL);
+    for (int i = 0; i < SV_PARTS; i++) pthread_mutex_init(&p->part_locks[i], NULL);
     if (log) p->log = *log;
     p->threads = o->threads_per_image;
     p->provider = sv_strdup(o->provider ? o->provider : "cpu");
-    sv_status st = p->provider ? sv_model_dir_read(&p->dir, model_dir, err) : sv_fail_memory(err, model_dir, 0);
+    p->provider_library = sv_strdup(o->provider_library);
+    p->provider_options = sv_strdup(o->provider_options);
+    bool copied = p->provider && !p->provider_library == !o->provider_library && !p->provider_options == !o->provider_options;
+    sv_status st = copied ? sv_model_dir_read(&p->dir, model_dir, err) : sv_fail_memory(err, model_dir, 0);
     if (st == SV_OK) st = sv_model_dir_check(&p->dir, err);
     if (st == SV_OK) {
         p->family = p->dir.family;
         st = sv_model_dir_sizes(&p->dir, &p->sizes, err);
     }
     if (st == SV_OK) st = load_tokenizers(p, err);
-    if (st == SV_OK) st = load_sessions(p, err);
+    if (st == SV_OK) st = sv_pipeline_read_graphs(p, err);
     if (st != SV_OK) {
         sv_pipeline_close(&p);
         return st;
@@ -155,7 +75,11 @@ sv_status sv_pipeline_open(sv_pipeline **out, const char *model_dir, const sv_en
 void sv_pipeline_close(sv_pipeline **pipeline) {
     sv_pipeline *p = *pipeline;
     if (!p) return;
-    for (int i = 0; i < SV_PARTS; i++) sv_session_close(&p->sessions[i]);
+    for (int i = 0; i < SV_PARTS; i++) {
+        sv_session_close(&p->sessions[i]);
+        sv_graph_file_free(&p->graphs[i]);
+        pthread_mutex_destroy(&p->part_locks[i]);
+    }
     for (int i = 0; i < SV_MAX_TOKENIZERS; i++) {
         sv_tokenizer_close(&p->tokenizers[i]);
         sv_t5_close(&p->t5[i]);
@@ -163,6 +87,8 @@ void sv_pipeline_close(sv_pipeline **pipeline) {
     sv_model_dir_free(&p->dir);
     pthread_mutex_destroy(&p->lock);
     free(p->provider);
+    free(p->provider_library);
+    free(p->provider_options);
     free(p);
     *pipeline = NULL;
 }

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "diffusion/family.h"
+#include "infer/graph_file.h"
 #include "infer/infer.h"
 #include "synthvlm/tokenizer.h"
 #include "text/t5_tokenizer.h"
@@ -12,21 +13,27 @@
 struct sv_pipeline {
     sv_model_dir dir;
     const sv_family *family;
-    sv_session *sessions[SV_PARTS];
+    sv_graph_file graphs[SV_PARTS];           /* what the needed parts' files say of themselves */
+    pthread_mutex_t part_locks[SV_PARTS];     /* each guards the session of its part while it is opened or closed */
+    sv_session *sessions[SV_PARTS];           /* NULL: not in memory */
     sv_tokenizer *tokenizers[SV_MAX_TOKENIZERS];
     sv_t5 *t5[SV_MAX_TOKENIZERS];             /* where the family has T5's instead */
     int text_length[SV_MAX_TOKENIZERS];       /* ids in a row of that encoder */
-    char *provider;
+    char *provider, *provider_library, *provider_options;   /* as in sv_engine_options */
     int threads;
     sv_log log;
     sv_model_sizes sizes;
 
-    pthread_mutex_t lock;        /* guards hash, and the loading of the encoder, which few need */
+    pthread_mutex_t lock;        /* guards hash */
     char hash[65];
 };
 
-/* Loads the encoder that turns pictures into latents, at the first call. SV_E_MODEL: the model has none. */
-sv_status sv_pipeline_need_encoder(sv_pipeline *p, sv_error *err);
+/* ---- parts (pipeline_parts.c) ---- */
+
+/* Reads the needed graphs' own words, without loading them. SV_E_MODEL: not a graph, or weights that lie in another file are missing. */
+sv_status sv_pipeline_read_graphs(sv_pipeline *p, sv_error *err);
+/* A call on a part, which is loaded if it is not in memory. SV_E_MODEL: the model has none (the encoder of pictures), or ONNX Runtime refuses it. */
+sv_status sv_pipeline_call(sv_pipeline *p, sv_part part, sv_call **out, sv_error *err);
 
 struct sv_condition {
     size_t tokens, cut;
@@ -105,7 +112,6 @@ sv_status sv_hidden_state_name(const sv_pipeline *p, int i, int back, char *buf,
 
 /* Steps that are run, from strength, denoising_start and denoising_end. */
 sv_status sv_painter_range(sv_painter *w, sv_error *err);
-sv_status sv_painter_bind_encoder(sv_painter *w, sv_error *err);
 /* [c, h, w] to rows of 2 x 2 patches, [h/2 * w/2, 4c], and back. */
 void sv_pack(const float *x, int64_t c, int64_t h, int64_t w, float *out);
 void sv_unpack(const float *x, int64_t c, int64_t h, int64_t w, float *out);

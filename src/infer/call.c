@@ -56,7 +56,7 @@ sv_status sv_call_open(sv_call **out, sv_session *s, sv_error *err) {
     sv_call *c = calloc(1, sizeof *c);
     size_t n = s->inputs.count + 1, m = s->outputs.count + 1;
     if (!c) return sv_fail_memory(err, s->path, sizeof *c);
-    c->s = s;
+    c->s = sv_session_hold(s);
     c->in = calloc(n, sizeof *c->in);
     c->out = calloc(m, sizeof *c->out);
     c->in_names = calloc(n, sizeof *c->in_names);
@@ -88,8 +88,13 @@ void sv_call_close(sv_call **call) {
     free(c->out_names);
     free(c->in_values);
     free(c->out_values);
+    sv_session_close(&c->s);
     free(c);
     *call = NULL;
+}
+
+sv_session *sv_call_session(const sv_call *c) {
+    return c->s;
 }
 
 /* Holds a shape against what the graph says. */

@@ -192,6 +192,7 @@ static bool walk_tensor(sv_graph_file *g, bytes b) {
     g->weight_bytes += values * size;
     g->float_bytes += values * (type == half || type == bfloat ? 4 : size);
     g->half |= type == half || type == bfloat;
+    g->bfloat |= type == bfloat;
     return !bad;
 }
 
@@ -267,4 +268,19 @@ void sv_graph_file_free(sv_graph_file *g) {
     free_strings(g->inputs, g->input_count);
     free_strings(g->outputs, g->output_count);
     *g = (sv_graph_file){0};
+}
+
+static bool has_value(char *const *list, size_t count, const char *name) {
+    size_t n = strlen(name);
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(list[i], name, n) == 0 && list[i][n] == ':') return true;
+    return false;
+}
+
+bool sv_graph_file_has_input(const sv_graph_file *g, const char *name) {
+    return has_value(g->inputs, g->input_count, name);
+}
+
+bool sv_graph_file_has_output(const sv_graph_file *g, const char *name) {
+    return has_value(g->outputs, g->output_count, name);
 }

@@ -2,6 +2,8 @@
 #ifndef SV_INFER_SESSION_H
 #define SV_INFER_SESSION_H
 
+#include <stdatomic.h>
+
 #include "infer/runtime.h"
 
 typedef struct sv_tensor_list {
@@ -12,6 +14,7 @@ typedef struct sv_tensor_list {
 struct sv_session {
     const sv_runtime *rt;
     OrtSession *ort;
+    atomic_int holders;
     char *path;
     sv_tensor_list inputs, outputs;
 };
