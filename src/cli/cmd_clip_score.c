@@ -1,4 +1,5 @@
 /* cmd_clip_score.c - `synthvlm clip-score`: how well pictures fit their texts, by a CLIP model. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@ static const sv_flag flags[] = {
     {"flavour", 0, "NAME", "synthvlm, hessel, data-juicer, torchmetrics or raw (default synthvlm)"},
     {"prefix", 0, "TEXT", "put before every text, with one blank (default: the flavour's)"},
     {"images", 0, "DIR", "directory that picture names are relative to (default: the working directory)"},
+    {"window", 0, NULL, "read texts that are too long in windows and take the mean, instead of cutting them"},
     {"pillow", 0, "13|11", "order of the resize passes (default 13)"},
     {"workers", 0, "N", "pairs scored at the same time (default: all cores)"},
     {"provider", 0, "NAME", "ONNX Runtime's execution provider (default cpu)"},
@@ -18,7 +20,8 @@ static const sv_flag flags[] = {
 
 static const char about[] =
     "Reads JSON lines with \"image\" (a file) and \"text\" on standard input and gives each back with \"cosine\" (raw) and \"clip_score\" (the\n"
-    "flavour's: max(cosine, 0) by default). A line that fails gets an \"error\", the others go on, and the exit code is 1.\n"
+    "flavour's: max(cosine, 0) by default). SigLIP models add \"probability\", their sigmoid, where scale and bias are known. A text that does not fit\n"
+    "is cut, and \"tokens_cut\" says by how much. A line that fails gets an \"error\", the others go on, and the exit code is 1.\n"
     "\n"
     "  echo '{\"image\":\"ball.png\",\"text\":\"a small red ball\"}' | synthvlm clip-score --model models/tabletop/clip\n"
     "\n"
@@ -59,11 +62,15 @@ static sv_status score_line(void *user, unsigned thread, size_t number, yyjson_m
     st = sv_image_read(&s->image, path, err);
     const sv_image *image = &s->image;
     if (st == SV_OK) st = sv_clip_images(t->clip, &image, 1, s->of_image, err);
-    if (st == SV_OK) st = sv_clip_text(t->clip, text, s->of_text, NULL, err);
+    size_t cut = 0;
+    if (st == SV_OK) st = sv_clip_text(t->clip, text, s->of_text, &cut, err);
     if (st != SV_OK) return st;
     double cosine = sv_clip_cosine(t->clip, s->of_text, s->of_image);
     sv_line_put_real(doc, root, "cosine", cosine);
     sv_line_put_real(doc, root, "clip_score", sv_clip_score(t->clip, cosine));
+    double probability = sv_clip_probability(t->clip, cosine);
+    if (!isnan(probability)) sv_line_put_real(doc, root, "probability", probability);
+    if (cut) sv_line_put_int(doc, root, "tokens_cut", (int64_t)cut);
     return SV_OK;
 }
 
@@ -110,6 +117,7 @@ static sv_status run(const sv_args *args, sv_error *err) {
     if (sv_arg(args, "provider")) o.engine.provider = sv_arg(args, "provider");
     o.prefix = sv_arg(args, "prefix");
     o.pillow = (int)pillow;
+    o.windows = sv_arg_on(args, "window");
     o.batch = 1;                 /* one line, one call: a line's numbers do not depend on its neighbours */
     scoring t = {.images = sv_arg(args, "images")};
     st = sv_clip_open(&t.clip, sv_arg(args, "model"), &o, err);

@@ -8,7 +8,7 @@
 static const sv_flag flags[] = {{"json", 0, NULL, "everything as one JSON object"}, {0}};
 
 static const char about[] =
-    "Reads a text-to-image directory (diffusers' layout, ONNX parts) or a CLIP directory, without loading it: family, parts with their\n"
+    "Reads a text-to-image directory (diffusers' layout, ONNX parts) or a CLIP or SigLIP directory, without loading it: family, parts with their\n"
     "tensors and sizes, tokenizers, scheduler, sizes of pictures, memory for the weights on a CPU. If parts are missing it says which, and\n"
     "the command that gets them, and the exit code is 1.\n"
     "\n"
@@ -64,6 +64,10 @@ static void print_tokenizers(yyjson_val *root) {
             printf("\n%s\n  %s\n", text_of(t, "name", ""), text_of(t, "error", ""));
         else if (yyjson_get_bool(yyjson_obj_get(t, "t5")))
             printf("\n%s\n  T5, %lld ids\n", text_of(t, "name", ""), (long long)yyjson_get_int(yyjson_obj_get(t, "vocabulary")));
+        else if (text_of(t, "pieces", NULL))
+            printf("\ntokenizer\n  SentencePiece (%s), %lld ids, rows of %lld: end %lld, padding %lld\n", text_of(t, "pieces", ""),
+                   (long long)yyjson_get_int(yyjson_obj_get(t, "vocabulary")), (long long)yyjson_get_int(yyjson_obj_get(t, "max_length")),
+                   (long long)yyjson_get_int(yyjson_obj_get(t, "end")), (long long)yyjson_get_int(yyjson_obj_get(t, "padding")));
         else
             printf("\n%s\n  %lld ids, rows of %lld: start %lld, end %lld, padding %lld\n", strcmp(text_of(t, "name", ""), ".") ? text_of(t, "name", "") : "tokenizer",
                    (long long)yyjson_get_int(yyjson_obj_get(t, "vocabulary")), (long long)yyjson_get_int(yyjson_obj_get(t, "max_length")),
@@ -78,12 +82,15 @@ static void print_text(yyjson_val *root) {
     bool clip = strcmp(text_of(root, "kind", ""), "clip") == 0;
     printf("%s\n", text_of(root, "directory", ""));
     if (clip)
-        printf("  CLIP: scores pictures against texts\n");
+        printf("  %s (%s graphs): scores pictures against texts\n", text_of(root, "family", "CLIP"), text_of(root, "layout", ""));
     else if (yyjson_get_bool(yyjson_obj_get(root, "available")))
         printf("  %s (%s)\n", text_of(root, "family", ""), text_of(root, "class", ""));
     else
         printf("  %s: models of this kind are not available\n", text_of(root, "class", ""));
-    if (s)
+    if (s && clip)
+        printf("  pictures become %lldx%lld pixels, texts rows of %lld ids\n", (long long)yyjson_get_int(yyjson_obj_get(s, "width")),
+               (long long)yyjson_get_int(yyjson_obj_get(s, "height")), (long long)yyjson_get_int(yyjson_obj_get(root, "text_length")));
+    else if (s)
         printf("  pictures of %lldx%lld by default, sides in multiples of %lld; latents of %lld channels, %lld times smaller\n",
                (long long)yyjson_get_int(yyjson_obj_get(s, "width")), (long long)yyjson_get_int(yyjson_obj_get(s, "height")),
                (long long)yyjson_get_int(yyjson_obj_get(s, "multiple")), (long long)yyjson_get_int(yyjson_obj_get(s, "latent_channels")),

@@ -1,6 +1,8 @@
 /* clip_config.c - preprocessor_config.json: how pictures become numbers. Old files give sizes as one number, newer ones as objects. */
 #include "score/clip.h"
 
+#include "base/str.h"
+
 /* A whole number within 1..65536, or 0 where the key is absent. */
 static int side(yyjson_val *v) {
     double n = yyjson_get_num(v);
@@ -14,6 +16,9 @@ static bool flag(yyjson_val *config, const char *key, bool fallback) {
 
 static sv_status read_size(yyjson_val *config, const char *dir, sv_clip_preprocess_options *o, sv_error *err) {
     yyjson_val *size = yyjson_obj_get(config, "size"), *crop = yyjson_obj_get(config, "crop_size");
+    const char *type = yyjson_get_str(yyjson_obj_get(config, "image_processor_type"));
+    /* CLIP's processor crops unless told otherwise; those of other models (SigLIP, ViT, BLIP) know no crop. */
+    bool crops = !type || crop || sv_str_starts(type, "CLIP");
     if (!flag(config, "do_resize", true)) {
         o->shortest_edge = o->width = o->height = 0;
     } else if (yyjson_is_num(size) || yyjson_obj_get(size, "shortest_edge")) {
@@ -25,7 +30,7 @@ static sv_status read_size(yyjson_val *config, const char *dir, sv_clip_preproce
         o->height = side(yyjson_obj_get(size, "height"));
         if (!o->width || !o->height) return sv_fail(err, SV_E_MODEL, dir, "preprocessor_config.json: \"size\" makes no sense");
     }
-    if (!flag(config, "do_center_crop", true)) {
+    if (!flag(config, "do_center_crop", crops)) {
         o->crop_width = o->crop_height = 0;
     } else if (crop) {
         o->crop_width = side(yyjson_is_num(crop) ? crop : yyjson_obj_get(crop, "width"));
@@ -59,7 +64,13 @@ static sv_status read_triple(yyjson_val *config, const char *key, const char *di
 }
 
 sv_status sv_clip_read_preprocessor(yyjson_val *config, const char *dir, sv_clip_preprocess_options *out, sv_error *err) {
+    const char *type = yyjson_get_str(yyjson_obj_get(config, "image_processor_type"));
     sv_clip_preprocess_options_init(out);
+    if (type && sv_str_starts(type, "Siglip")) {   /* its own defaults */
+        out->shortest_edge = 0;
+        out->width = out->height = 224;
+        for (int i = 0; i < 3; i++) out->mean[i] = out->std[i] = 0.5f;
+    }
     SV_TRY(read_size(config, dir, out, err));
     SV_TRY(read_filter(config, dir, out, err));
     SV_TRY(read_triple(config, "image_mean", dir, out->mean, err));

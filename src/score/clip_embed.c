@@ -19,20 +19,20 @@ static sv_status bind_text(sv_clip *c, sv_clip_call *k, bool asked, sv_error *er
     SV_TRY(sv_call_ints(k->call, "input_ids", shape, 2, &k->ids, err));
     if (sv_session_input(c->text, "attention_mask")) SV_TRY(sv_call_ints(k->call, "attention_mask", shape, 2, &k->mask, err));
     if (!asked) {
-        k->ids[0] = sv_tokenizer_bos(c->tokenizer);
-        for (int64_t i = 1; i < c->length; i++) k->ids[i] = sv_tokenizer_eos(c->tokenizer);
+        for (int64_t i = 0; i < c->length; i++) k->ids[i] = c->siglip ? sv_siglip_end(c->siglip) : sv_tokenizer_eos(c->tokenizer);
+        if (!c->siglip) k->ids[0] = sv_tokenizer_bos(c->tokenizer);
         for (int64_t i = 0; k->mask && i < c->length; i++) k->mask[i] = 1;
         return SV_OK;
     }
     k->row = malloc((size_t)c->length * sizeof *k->row);
     if (!k->row) return sv_fail_memory(err, "text", (size_t)c->length * sizeof *k->row);
-    return sv_call_output(k->call, "text_embeds", (int64_t[]){1, c->dim}, 2, &k->embeddings, err);
+    return sv_call_output(k->call, c->text_output, (int64_t[]){1, c->dim}, 2, &k->embeddings, err);
 }
 
 static sv_status bind_images(sv_clip *c, sv_clip_call *k, bool asked, sv_error *err) {
     int64_t rows = asked ? c->batch : 1;
     SV_TRY(sv_call_floats(k->call, "pixel_values", (int64_t[]){rows, 3, c->height, c->width}, 4, &k->pixels, err));
-    return asked ? sv_call_output(k->call, "image_embeds", (int64_t[]){rows, c->dim}, 2, &k->embeddings, err) : SV_OK;
+    return asked ? sv_call_output(k->call, c->image_output, (int64_t[]){rows, c->dim}, 2, &k->embeddings, err) : SV_OK;
 }
 
 /* Takes a call off the list, or makes one. */
@@ -75,35 +75,69 @@ static sv_status normalise(const sv_clip *c, const float *x, const char *graph, 
     return SV_OK;
 }
 
-/* Prefix and text into the row of ids. */
-static sv_status lay_out(sv_clip *c, sv_clip_call *k, const char *text, size_t *cut, sv_error *err) {
-    size_t before = strlen(c->prefix), n = strlen(text), length = (size_t)c->length;
+/* Content ids of prefix and text. */
+static sv_status read_text(const sv_clip *c, const char *text, sv_ids *ids, sv_error *err) {
+    size_t before = strlen(c->prefix), n = strlen(text);
     char *whole = malloc(before + n + 1);
     if (!whole) return sv_fail_memory(err, "text", before + n + 1);
     memcpy(whole, c->prefix, before);
     memcpy(whole + before, text, n + 1);
-    sv_ids ids = {0};
-    sv_status st = sv_tokenizer_encode(c->tokenizer, whole, before + n, c->flavour->openai_text ? SV_CLEAN_OPENAI : SV_CLEAN_HF, &ids, err);
-    if (st == SV_OK) {
-        size_t over = sv_tokenizer_row(c->tokenizer, &ids, length, sv_tokenizer_pad(c->tokenizer), k->row);
-        if (cut) *cut = over;
-        for (size_t i = 0; i < length; i++) {
-            k->ids[i] = k->row[i];
-            if (k->mask) k->mask[i] = i < ids.size - over + 2;
-        }
-    }
-    sv_ids_free(&ids);
+    sv_status st = c->siglip ? sv_siglip_encode(c->siglip, whole, before + n, ids, err) :
+                   sv_tokenizer_encode(c->tokenizer, whole, before + n, c->flavour->openai_text ? SV_CLEAN_OPENAI : SV_CLEAN_HF, ids, err);
     free(whole);
     return st;
 }
 
+/* Ids into the call's row. Returns how many of them did not fit. */
+static size_t lay_out(const sv_clip *c, sv_clip_call *k, const sv_ids *ids) {
+    size_t length = (size_t)c->length;
+    size_t over = c->siglip ? sv_siglip_row(c->siglip, ids, length, k->row) :
+                  sv_tokenizer_row(c->tokenizer, ids, length, sv_tokenizer_pad(c->tokenizer), k->row);
+    for (size_t i = 0; i < length; i++) {
+        k->ids[i] = k->row[i];
+        if (k->mask) k->mask[i] = c->siglip || i < ids->size - over + 2;   /* SigLIP was trained without one */
+    }
+    return over;
+}
+
+/* A text that is longer than a row, as the mean of its windows: `room` ids after `room` ids, each window's embedding of length 1. */
+static sv_status embed_windows(sv_clip *c, sv_clip_call *k, const sv_ids *ids, size_t room, float *embedding, size_t *cut, sv_error *err) {
+    double *sum = calloc((size_t)c->dim, sizeof *sum);
+    if (!sum) return sv_fail_memory(err, "text", (size_t)c->dim * sizeof *sum);
+    sv_status st = SV_OK;
+    size_t at = 0;
+    for (int window = 0; st == SV_OK && at < ids->size && window < SV_CLIP_MOST_WINDOWS; window++) {
+        sv_ids part = {ids->data + at, ids->size - at < room ? ids->size - at : room, 0};
+        lay_out(c, k, &part);
+        at += part.size;
+        st = sv_call_run(k->call, err);
+        if (st == SV_OK) st = normalise(c, k->embeddings, c->files.text, embedding, err);
+        for (int64_t i = 0; st == SV_OK && i < c->dim; i++) sum[i] += embedding[i];
+    }
+    if (cut) *cut = ids->size - at;
+    for (int64_t i = 0; i < c->dim; i++) embedding[i] = (float)sum[i];
+    free(sum);
+    return st == SV_OK ? normalise(c, embedding, c->files.text, embedding, err) : st;
+}
+
 sv_status sv_clip_text(sv_clip *c, const char *text, float *embedding, size_t *cut, sv_error *err) {
     sv_clip_call *k;
-    SV_TRY(borrow(c, false, &k, err));
-    sv_status st = lay_out(c, k, text, cut, err);
-    if (st == SV_OK) st = sv_call_run(k->call, err);
-    if (st == SV_OK) st = normalise(c, k->embeddings, c->files.text, embedding, err);
-    give_back(c, false, k);
+    sv_ids ids = {0};
+    size_t room = c->siglip ? sv_siglip_room(c->siglip, (size_t)c->length) : (size_t)c->length - 2, over = 0;
+    sv_status st = read_text(c, text, &ids, err);
+    if (st == SV_OK) st = borrow(c, false, &k, err);
+    if (st == SV_OK) {
+        if (c->windows && ids.size > room) {
+            st = embed_windows(c, k, &ids, room, embedding, &over, err);
+        } else {
+            over = lay_out(c, k, &ids);
+            st = sv_call_run(k->call, err);
+            if (st == SV_OK) st = normalise(c, k->embeddings, c->files.text, embedding, err);
+        }
+        give_back(c, false, k);
+    }
+    if (cut) *cut = over;
+    sv_ids_free(&ids);
     return st;
 }
 

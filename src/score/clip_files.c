@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/str.h"
 #include "score/clip.h"
 
 static sv_status read_json(const char *dir, const char *name, yyjson_doc **doc, sv_error *err) {
@@ -32,6 +33,11 @@ static char *file_in(const char *dir, const char *folder, const char *name) {
         path = NULL;
     }
     return path;
+}
+
+bool sv_clip_files_siglip(const sv_clip_files *f) {
+    const char *type = yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(f->config), "model_type"));
+    return type && sv_str_starts(type, "siglip");
 }
 
 static sv_status find_graphs(sv_clip_files *f, sv_error *err) {

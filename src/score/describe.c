@@ -127,6 +127,26 @@ static void add_t5(account *a, const char *name, const char *dir) {
     sv_t5_close(&t);
 }
 
+static void add_siglip(account *a, const char *name, const char *dir) {
+    sv_siglip *t = NULL;
+    sv_error err;
+    yyjson_mut_val *o = yyjson_mut_obj(a->doc);
+    yyjson_mut_arr_add_val(a->tokenizers, o);
+    yyjson_mut_obj_add_strcpy(a->doc, o, "name", name);
+    if (sv_siglip_open(&t, dir, &err) != SV_OK) {
+        char text[2048];
+        yyjson_mut_obj_add_strcpy(a->doc, o, "error", sv_error_text(&err, text, sizeof text));
+        add_missing(a, "tokenizer", name);
+        return;
+    }
+    yyjson_mut_obj_add_uint(a->doc, o, "vocabulary", sv_siglip_vocabulary(t));
+    yyjson_mut_obj_add_uint(a->doc, o, "max_length", sv_siglip_max_length(t));
+    yyjson_mut_obj_add_str(a->doc, o, "pieces", sv_siglip_is_bpe(t) ? "bpe" : "unigram");
+    yyjson_mut_obj_add_int(a->doc, o, "end", sv_siglip_end(t));
+    yyjson_mut_obj_add_int(a->doc, o, "padding", sv_siglip_pad(t));
+    sv_siglip_close(&t);
+}
+
 /* JSON has no infinity: a scheduler's -Infinity is told as the text that diffusers' files spell it with. */
 static void spell_infinities(yyjson_mut_val *v) {
     size_t i, n;
@@ -224,6 +244,27 @@ static sv_status describe_pipeline(const char *dir, char **json, sv_error *err) 
 
 /* ---- CLIP ---- */
 
+/* What the configs say of the model: its kind, sizes and the pictures that it takes. */
+static void add_clip_facts(account *a, const sv_clip_files *f) {
+    yyjson_val *config = yyjson_doc_get_root(f->config), *text = yyjson_obj_get(config, "text_config"), *vision = yyjson_obj_get(config, "vision_config");
+    const char *type = yyjson_get_str(yyjson_obj_get(config, "model_type"));
+    yyjson_val *projection = yyjson_obj_get(config, "projection_dim"), *patch = yyjson_obj_get(vision, "patch_size");
+    sv_clip_preprocess_options o;
+    sv_error err;
+    int width, height;
+    yyjson_mut_obj_add_strcpy(a->doc, a->root, "family", !sv_clip_files_siglip(f) ? "CLIP" : sv_str_starts(type, "siglip2") ? "SigLIP 2" : "SigLIP");
+    yyjson_mut_obj_add_str(a->doc, a->root, "layout", f->joint ? "joint" : "split");
+    if (yyjson_is_int(projection)) yyjson_mut_obj_add_int(a->doc, a->root, "embedding", yyjson_get_int(projection));
+    if (yyjson_is_int(patch)) yyjson_mut_obj_add_int(a->doc, a->root, "patch", yyjson_get_int(patch));
+    if (yyjson_is_int(yyjson_obj_get(text, "max_position_embeddings")))
+        yyjson_mut_obj_add_int(a->doc, a->root, "text_length", yyjson_get_int(yyjson_obj_get(text, "max_position_embeddings")));
+    if (sv_clip_read_preprocessor(yyjson_doc_get_root(f->preprocessor), f->dir, &o, &err) != SV_OK || sv_clip_preprocess_size(&o, &width, &height, &err) != SV_OK) return;
+    yyjson_mut_val *size = yyjson_mut_obj(a->doc);
+    yyjson_mut_obj_add_int(a->doc, size, "width", width);
+    yyjson_mut_obj_add_int(a->doc, size, "height", height);
+    yyjson_mut_obj_add_val(a->doc, a->root, "size", size);
+}
+
 static sv_status describe_clip(const char *dir, char **json, sv_error *err) {
     sv_clip_files f;
     account a = {0};
@@ -233,13 +274,15 @@ static sv_status describe_clip(const char *dir, char **json, sv_error *err) {
         yyjson_mut_doc_free(a.doc);
         return sv_fail_memory(err, dir, 0);
     }
+    add_clip_facts(&a, &f);
     if (f.joint) {
         add_graph(&a, f.dir, "text and vision", f.text, true);
     } else {
         add_graph(&a, f.dir, "text", f.text, true);
         add_graph(&a, f.dir, "vision", f.vision, true);
     }
-    add_tokenizer(&a, ".", f.dir);
+    if (sv_clip_files_siglip(&f)) add_siglip(&a, ".", f.dir);
+    else add_tokenizer(&a, ".", f.dir);
     yyjson_mut_obj_add_val(a.doc, a.root, "preprocessor", yyjson_val_mut_copy(a.doc, yyjson_doc_get_root(f.preprocessor)));
     sv_status st = finish(&a, "optimum-cli export onnx --model openai/clip-vit-base-patch32 DIR", json, dir, err);
     sv_clip_files_free(&f);

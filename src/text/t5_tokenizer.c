@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/utf8.h"
 #include "text/sentencepiece_internal.h"
-#include "text/t5_json.h"
+#include "text/sentencepiece_json.h"
 
 /* Fixed in every T5: the first three pieces, and a hundred sentinels after the last one, counted backwards. */
 enum { PAD = 0, END = 1, UNKNOWN = 2, EXTRA = 100 };
@@ -25,7 +25,7 @@ static sv_status open_model(sv_spm **out, const char *dir, sv_error *err) {
     } else if (sv_is_file(model)) {
         st = sv_spm_open(out, model, err);
     } else if (sv_is_file(json)) {
-        st = sv_t5_json_open(out, json, err);
+        st = sv_spm_json_open(out, json, err);
     } else {
         sv_fail(err, SV_E_MODEL, dir, "holds neither spiece.model nor tokenizer.json");
         st = sv_hint(err, SV_E_MODEL, "copy the files of the original model's T5 tokenizer there");
