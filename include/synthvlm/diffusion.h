@@ -86,6 +86,7 @@ typedef struct sv_engine_options {
     int threads_per_image;       /* ONNX Runtime's intra-op threads; 0: 1 */
     const char *provider_library;   /* the plugin, another way to say so; NULL: none */
     const char *provider_options;   /* a JSON object of the provider's own options, and "device" (cpu, gpu, npu) for a plugin; NULL: none */
+    bool lazy;                   /* of scorers: their graphs are loaded at the first text or picture. (A pipeline's always are.) false */
 } sv_engine_options;
 void sv_engine_options_init(sv_engine_options *o);
 
@@ -161,9 +162,9 @@ void sv_paint_options_init(sv_paint_options *o);
 typedef struct sv_paint_note {
     sv_provenance about;
     char model_hash[65], scheduler[64];
-    char *settings;              /* JSON: size, scheduler with every key, refiner, engine */
+    char *settings;              /* JSON: size, text options, scheduler with every key, refiner, engine */
 } sv_paint_note;
-sv_status sv_paint_note_make(sv_paint_note *note, sv_pipeline *p, const sv_paint_options *o, sv_error *err);
+sv_status sv_paint_note_make(sv_paint_note *note, sv_pipeline *p, const sv_paint_options *o, const sv_text_options *text, sv_error *err);
 void sv_paint_note_free(sv_paint_note *note);
 
 typedef struct sv_painter sv_painter;

@@ -64,6 +64,8 @@ sv_status sv_pipeline_open(sv_pipeline **out, const char *model_dir, const sv_en
     }
     if (st == SV_OK) st = load_tokenizers(p, err);
     if (st == SV_OK) st = sv_pipeline_read_graphs(p, err);
+    if (st == SV_OK) st = sv_provider_check(&(sv_session_options){.provider = p->provider, .provider_library = p->provider_library,
+                                                                 .provider_options = p->provider_options}, err);
     if (st != SV_OK) {
         sv_pipeline_close(&p);
         return st;

@@ -292,8 +292,9 @@ static sv_status read_any(sv_call *c, slot *t, sv_error *err) {
 
 sv_status sv_call_run(sv_call *c, sv_error *err) {
     sv_session *s = c->s;
+    SV_TRY(sv_session_load(s, err));
     for (size_t i = 0; c->in_count < s->inputs.count && i < s->inputs.count; i++) {
-        bool bound = false;
+        bool bound = s->inputs.items[i].optional;
         for (size_t k = 0; k < c->in_count; k++) bound |= c->in[k].info == &s->inputs.items[i];
         if (!bound) return sv_fail(err, SV_E_MODEL, s->path, "the graph wants an input \"%s\", which this kind of model does not have", s->inputs.items[i].name);
     }

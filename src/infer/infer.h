@@ -27,6 +27,7 @@ typedef struct sv_tensor_info {
     int rank;
     int64_t dims[SV_MAX_RANK];            /* -1 where the graph leaves the size open */
     char *symbols[SV_MAX_RANK];           /* the open sizes' names ("batch_size"), NULL where fixed or nameless */
+    bool optional;                        /* an input that the graph has a value for */
 } sv_tensor_info;
 
 typedef struct sv_session_options {
@@ -34,7 +35,11 @@ typedef struct sv_session_options {
     const char *provider_library;         /* the plugin, another way to say so; NULL: the provider is built into ONNX Runtime */
     const char *provider_options;         /* a JSON object, handed on as the provider's own options, but for "device" (cpu, gpu, npu); NULL: none */
     int threads;                          /* intra-op threads of one call, 0: 1 */
+    bool lazy;                            /* load at the first run of a call; until then what the file says of itself has to do */
 } sv_session_options;
+
+/* Whether the provider of these options is there; for one that is built in and the cpu this is quick. SV_E_USAGE, SV_E_LIBRARY. */
+sv_status sv_provider_check(const sv_session_options *o, sv_error *err);
 
 typedef struct sv_session sv_session;
 

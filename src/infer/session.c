@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "infer/graph_file.h"
 #include "infer/provider.h"
 
 const char *sv_dtype_name(sv_dtype t) {
@@ -113,19 +114,120 @@ static sv_status create(sv_session *s, const sv_session_options *o, sv_error *er
     return st;
 }
 
+sv_status sv_provider_check(const sv_session_options *o, sv_error *err) {
+    const sv_runtime *rt;
+    OrtSessionOptions *so = NULL;
+    SV_TRY(sv_runtime_acquire(&rt, err));
+    sv_status st = sv_runtime_check(rt, rt->api->CreateSessionOptions(&so), SV_E_LIBRARY, "ONNX Runtime", err);
+    if (st == SV_OK) st = sv_provider_append(rt, so, o, err);
+    if (so) rt->api->ReleaseSessionOptions(so);
+    sv_runtime_release();
+    return st;
+}
+
+/* ---- opening and loading ---- */
+
+static const sv_tensor_info *find(const sv_tensor_list *l, const char *name) {
+    for (size_t i = 0; i < l->count; i++)
+        if (strcmp(l->items[i].name, name) == 0) return &l->items[i];
+    return NULL;
+}
+
+/* "name:float32[batch_size, 4, ?]", as graph_file.c writes it. */
+static sv_status parse_tensor(const char *path, const char *text, sv_tensor_info *t, sv_error *err) {
+    static const sv_dtype types[] = {SV_DTYPE_F32, SV_DTYPE_F16, SV_DTYPE_I64, SV_DTYPE_I32};
+    const char *type = strchr(text, ':'), *size;
+    for (const char *more; type && (more = strchr(type + 1, ':')) && more < strchr(type, '[');) type = more;   /* names may hold colons */
+    t->name = sv_strndup(text, type ? (size_t)(type - text) : strlen(text));
+    t->type = SV_DTYPE_OTHER;
+    if (!t->name) return sv_fail_memory(err, path, strlen(text));
+    size = type ? strchr(type, '[') : NULL;
+    if (!size) return SV_OK;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (strncmp(type + 1, sv_dtype_name(types[i]), (size_t)(size - type - 1)) == 0 && strlen(sv_dtype_name(types[i])) == (size_t)(size - type - 1)) t->type = types[i];
+    for (size++; *size && *size != ']';) {
+        size_t n = strcspn(size, ",]");
+        char *end;
+        if (t->rank == SV_MAX_RANK) return sv_fail(err, SV_E_MODEL, path, "%s has more than %d dimensions", t->name, SV_MAX_RANK);
+        long long v = strtoll(size, &end, 10);
+        t->dims[t->rank] = end == size + n && n ? v : -1;
+        if (t->dims[t->rank] < 0 && n && *size != '?' && !(t->symbols[t->rank] = sv_strndup(size, n))) return sv_fail_memory(err, path, n);
+        t->rank++;
+        size += n;
+        size += strspn(size, ", ");
+    }
+    return SV_OK;
+}
+
+static sv_status parse_list(const char *path, char *const *texts, size_t count, sv_tensor_list *l, sv_error *err) {
+    l->items = calloc(count ? count : 1, sizeof *l->items);
+    if (!l->items) return sv_fail_memory(err, path, count * sizeof *l->items);
+    l->count = count;
+    for (size_t i = 0; i < count; i++) SV_TRY(parse_tensor(path, texts[i], &l->items[i], err));
+    return SV_OK;
+}
+
+/* What a lazy session is asked before it is loaded. */
+static sv_status read_file(sv_session *s, sv_error *err) {
+    sv_graph_file g;
+    sv_status st = sv_graph_file_read(s->path, &g, err);
+    if (st == SV_OK) st = parse_list(s->path, g.inputs, g.input_count, &s->inputs, err);
+    if (st == SV_OK) st = parse_list(s->path, g.outputs, g.output_count, &s->outputs, err);
+    sv_graph_file_free(&g);
+    return st;
+}
+
+static sv_status keep_options(sv_session *s, const sv_session_options *o, sv_error *err) {
+    s->threads = o ? o->threads : 0;
+    if (!o || !o->lazy) return SV_OK;
+    s->provider = sv_strdup(o->provider);
+    s->provider_library = sv_strdup(o->provider_library);
+    s->provider_options = sv_strdup(o->provider_options);
+    bool kept = !s->provider == !o->provider && !s->provider_library == !o->provider_library && !s->provider_options == !o->provider_options;
+    return kept ? SV_OK : sv_fail_memory(err, s->path, 0);
+}
+
+/* Weights that old graphs list among their inputs are none that a call has to bind: the loaded graph knows them. */
+static sv_status settle_inputs(sv_session *s, sv_error *err) {
+    sv_tensor_list real = {0};
+    sv_status st = read_list(s, true, &real, err);
+    for (size_t i = 0; st == SV_OK && i < s->inputs.count; i++) s->inputs.items[i].optional = find(&real, s->inputs.items[i].name) == NULL;
+    free_list(&real);
+    return st;
+}
+
+sv_status sv_session_load(sv_session *s, sv_error *err) {
+    if (atomic_load(&s->loaded)) return SV_OK;
+    sv_session_options o = {.provider = s->provider, .provider_library = s->provider_library, .provider_options = s->provider_options, .threads = s->threads};
+    pthread_mutex_lock(&s->lock);
+    sv_status st = SV_OK;
+    if (!s->ort) st = create(s, &o, err);
+    if (st == SV_OK && !atomic_load(&s->loaded)) st = settle_inputs(s, err);
+    if (st == SV_OK) atomic_store(&s->loaded, true);
+    pthread_mutex_unlock(&s->lock);
+    return st;
+}
+
 sv_status sv_session_open(sv_session **out, const char *path, const sv_session_options *o, sv_error *err) {
     *out = NULL;
     if (!sv_is_file(path)) return sv_fail(err, SV_E_MODEL, path, sv_file_exists(path) ? "is not a file" : "no such file");
     sv_session *s = calloc(1, sizeof *s);
     if (!s) return sv_fail_memory(err, path, sizeof *s);
     sv_status st = SV_OK;
+    bool lazy = o && o->lazy;
     atomic_init(&s->holders, 1);
+    atomic_init(&s->loaded, !lazy);
+    pthread_mutex_init(&s->lock, NULL);
     s->path = sv_strdup(path);
     if (!s->path) st = sv_fail_memory(err, path, strlen(path));
+    if (st == SV_OK) st = keep_options(s, o, err);
     if (st == SV_OK) st = sv_runtime_acquire(&s->rt, err);
-    if (st == SV_OK) st = create(s, o, err);
-    if (st == SV_OK) st = read_list(s, true, &s->inputs, err);
-    if (st == SV_OK) st = read_list(s, false, &s->outputs, err);
+    if (st == SV_OK && lazy) st = read_file(s, err);
+    if (st == SV_OK && !lazy) {
+        st = create(s, o, err);
+        if (st == SV_OK) st = read_list(s, true, &s->inputs, err);
+        if (st == SV_OK) st = read_list(s, false, &s->outputs, err);
+    }
     if (st != SV_OK) {
         sv_session_close(&s);
         return st;
@@ -149,17 +251,15 @@ void sv_session_close(sv_session **session) {
         if (s->ort) s->rt->api->ReleaseSession(s->ort);
         sv_runtime_release();
     }
+    pthread_mutex_destroy(&s->lock);
+    free(s->provider);
+    free(s->provider_library);
+    free(s->provider_options);
     free(s->path);
     free(s);
 }
 
 const char *sv_session_path(const sv_session *s) { return s->path; }
-
-static const sv_tensor_info *find(const sv_tensor_list *l, const char *name) {
-    for (size_t i = 0; i < l->count; i++)
-        if (strcmp(l->items[i].name, name) == 0) return &l->items[i];
-    return NULL;
-}
 
 const sv_tensor_info *sv_session_input(const sv_session *s, const char *name) { return find(&s->inputs, name); }
 const sv_tensor_info *sv_session_output(const sv_session *s, const char *name) { return find(&s->outputs, name); }

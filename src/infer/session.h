@@ -4,6 +4,8 @@
 
 #include <stdatomic.h>
 
+#include <pthread.h>
+
 #include "infer/runtime.h"
 
 typedef struct sv_tensor_list {
@@ -15,8 +17,15 @@ struct sv_session {
     const sv_runtime *rt;
     OrtSession *ort;
     atomic_int holders;
+    pthread_mutex_t lock;        /* guards the loading of a lazy session */
+    atomic_bool loaded;
+    char *provider, *provider_library, *provider_options;   /* of a lazy session: sv_session_options */
+    int threads;
     char *path;
     sv_tensor_list inputs, outputs;
 };
+
+/* Loads a lazy session, once; any thread. */
+sv_status sv_session_load(sv_session *s, sv_error *err);
 
 #endif

@@ -114,7 +114,8 @@ sv_status sv_itm_open(sv_itm **out, const char *dir, const sv_itm_options *o, sv
     sv_itm *m = calloc(1, sizeof *m);
     if (!m) return sv_fail_memory(err, dir, sizeof *m);
     pthread_mutex_init(&m->lock, NULL);
-    sv_session_options session = {.provider = o->engine.provider, .threads = o->engine.threads_per_image};
+    sv_session_options session = {.provider = o->engine.provider, .provider_library = o->engine.provider_library,
+                                   .provider_options = o->engine.provider_options, .threads = o->engine.threads_per_image, .lazy = o->engine.lazy};
     sv_status st = find_files(m, dir, err);
     if (st == SV_OK) st = read_preprocessor(m, o, err);
     if (st == SV_OK) st = sv_wordpiece_open(&m->words, dir, err);

@@ -73,7 +73,7 @@ static sv_status load_range(void *user, unsigned thread, size_t begin, size_t en
 
 static sv_status load(sv_clip *c, const sv_clip_options *o, sv_error *err) {
     loading l = {.c = c, .options = {.provider = o->engine.provider, .provider_library = o->engine.provider_library,
-                                        .provider_options = o->engine.provider_options, .threads = o->engine.threads_per_image}};
+                                        .provider_options = o->engine.provider_options, .threads = o->engine.threads_per_image, .lazy = o->engine.lazy}};
     if (!c->files.joint) return sv_parallel(3, 3, 1, load_range, &l, err);
     SV_TRY(load_range(&l, 0, 0, 1, err));
     c->text = c->vision;

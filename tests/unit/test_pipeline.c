@@ -12,7 +12,7 @@
 #include <yyjson.h>
 
 #include "base/file.h"
-#include "infer/infer.h"
+#include "diffusion/pipeline.h"
 #include "synthvlm/diffusion.h"
 #include "synthvlm/model.h"
 
@@ -286,6 +286,70 @@ static void families_say_what_they_do_not_take(void **state) {
     sv_pipeline_close(&p);
 }
 
+/* ---- memory ---- */
+
+static unsigned in_memory(const sv_pipeline *p) {
+    unsigned parts = 0;
+    for (int i = 0; i < SV_PARTS; i++) parts |= p->sessions[i] ? SV_BIT(i) : 0;
+    return parts;
+}
+
+/* Parts come when they are needed and go when they are let go, and a picture is the same whatever came and went. */
+static void parts_come_and_go(void **state) {
+    const unsigned texts = SV_BIT(SV_PART_TEXT_ENCODER) | SV_BIT(SV_PART_TEXT_ENCODER_2), denoiser = SV_BIT(SV_PART_DENOISER), decoder = SV_BIT(SV_PART_DECODER);
+    sv_pipeline *p;
+    sv_painter *w;
+    sv_condition *text, *negative;
+    sv_paint_options o;
+    sv_scheduler *s;
+    sv_painted whole = {{0}, 0, false}, phased = {{0}, 0, false};
+    char hash[65];
+    uint64_t seed = 5;
+    check(sv_pipeline_open(&p, MODELS "tiny-sdxl", NULL, NULL, &err));
+    sv_paint_options_init(&o);
+    o.width = o.height = 64;
+    o.steps = 3;
+    check(sv_pipeline_hash(p, hash, &err));
+    check(sv_pipeline_scheduler(p, "euler", &s, &err));
+    check(sv_painter_open(&w, p, &o, &err));
+    assert_int_equal(in_memory(p), 0);
+    check(sv_pipeline_prepare(p, SV_PHASE_DRAW, &err));
+    assert_int_equal(in_memory(p), texts | denoiser | decoder);
+    check(sv_pipeline_encode(p, "a red cup", &text, &err));
+    check(sv_pipeline_encode(p, NULL, &negative, &err));
+    check(sv_painter_run(w, text, negative, &seed, 1, &whole, NULL, &err));
+    sv_condition_close(&text);
+    sv_condition_close(&negative);
+    sv_painter_release(w, SV_PHASE_ALL);
+    sv_pipeline_release(p, SV_PHASE_ALL);
+    assert_int_equal(in_memory(p), 0);
+
+    check(sv_pipeline_encode(p, "a red cup", &text, &err));
+    check(sv_pipeline_encode(p, NULL, &negative, &err));
+    assert_int_equal(in_memory(p), texts);
+    sv_pipeline_release(p, SV_PHASE_TEXT);
+    sv_picture picture = {.text = text, .negative = negative, .seed = seed};
+    check(sv_painter_begin(w, &picture, 1, &err));
+    assert_int_equal(in_memory(p), denoiser);
+    check(sv_painter_advance(w, 3, NULL, &err));
+    sv_painter_release(w, SV_PHASE_DENOISE);
+    sv_pipeline_release(p, SV_PHASE_DENOISE);
+    assert_int_equal(in_memory(p), 0);
+    check(sv_painter_finish(w, 0, &phased, &err));
+    assert_int_equal(in_memory(p), decoder);
+    assert_memory_equal(whole.image.data, phased.image.data, 64 * 64 * 3);
+    check(sv_painter_begin(w, &picture, 1, &err));
+    sv_painter_release(w, SV_PHASE_DENOISE);
+    assert_int_equal(sv_painter_advance(w, 1, NULL, &err), SV_E_INTERNAL);
+    sv_scheduler_close(&s);
+    sv_condition_close(&text);
+    sv_condition_close(&negative);
+    sv_image_free(&whole.image);
+    sv_image_free(&phased.image);
+    sv_painter_close(&w);
+    sv_pipeline_close(&p);
+}
+
 /* ---- models that are not whole ---- */
 
 static char root[64];
@@ -412,6 +476,7 @@ int main(void) {
         cmocka_unit_test(draws_what_diffusers_draws),
         cmocka_unit_test(batches_keep_rows_apart),
         cmocka_unit_test(facts_and_limits),
+        cmocka_unit_test(parts_come_and_go),
         cmocka_unit_test(families_say_what_they_do_not_take),
         cmocka_unit_test_setup_teardown(incomplete_models_say_what_to_do, make_root, remove_root),
         cmocka_unit_test_setup_teardown(wrong_models_are_refused, make_root, remove_root),
