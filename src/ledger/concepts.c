@@ -81,14 +81,9 @@ sv_status sv_ledger_copy_verdicts(sv_ledger *l, int64_t curate, int64_t from, in
                        " WHERE setup = ?2 AND number > ?3 AND number <= ?4", "iiii", curate, from, after, upto);
 }
 
-sv_status sv_ledger_clear_balanced(sv_ledger *l, int64_t curate, int64_t after, int64_t upto, sv_error *err) {
-    return sv_sql_exec(l, err, "DELETE FROM balanced WHERE setup = ?1 AND number > ?2 AND number <= ?3", "iii", curate, after, upto);
-}
-
-sv_status sv_ledger_reject_balanced(sv_ledger *l, int64_t curate, int64_t number, int64_t concept, int64_t count, int64_t cap, sv_error *err) {
-    SV_TRY(sv_sql_exec(l, err, "UPDATE verdicts SET keep = 0, rule = 'balance', value = ?3, min = NULL, max = ?4 WHERE setup = ?1 AND number = ?2", "iidd", curate,
-                       number, (double)count, (double)cap));
-    return sv_sql_exec(l, err, "INSERT INTO balanced(setup, number, concept) VALUES(?1, ?2, ?3)", "iii", curate, number, concept);
+sv_status sv_ledger_reject_balanced(sv_ledger *l, int64_t curate, int64_t number, const char *concept, int64_t count, int64_t cap, sv_error *err) {
+    return sv_sql_exec(l, err, "UPDATE verdicts SET keep = 0, rule = 'balance', value = ?3, min = NULL, max = ?4, detail = ?5 WHERE setup = ?1 AND number = ?2",
+                       "iiddt", curate, number, (double)count, (double)cap, concept);
 }
 
 sv_status sv_ledger_put_balance(sv_ledger *l, int64_t curate, int64_t concept, int64_t cap, int64_t quota, int64_t kept, sv_error *err) {

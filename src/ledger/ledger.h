@@ -201,9 +201,8 @@ sv_status sv_ledger_concepts_of(sv_ledger *l, int64_t setup, int64_t number, sv_
 
 /* Makes the verdicts of `curate` for the captions after .. upto equal to those of `from`. */
 sv_status sv_ledger_copy_verdicts(sv_ledger *l, int64_t curate, int64_t from, int64_t after, int64_t upto, sv_error *err);
-/* Rejects a caption whose verdict says keep: rule `balance`, value the count of the concept that decided, max its cap. */
-sv_status sv_ledger_reject_balanced(sv_ledger *l, int64_t curate, int64_t number, int64_t concept, int64_t count, int64_t cap, sv_error *err);
-sv_status sv_ledger_clear_balanced(sv_ledger *l, int64_t curate, int64_t after, int64_t upto, sv_error *err);
+/* Rejects a caption whose verdict says keep: rule `balance`, detail the concept that decided, value how many captions have it, max its cap. */
+sv_status sv_ledger_reject_balanced(sv_ledger *l, int64_t curate, int64_t number, const char *concept, int64_t count, int64_t cap, sv_error *err);
 /* What balancing was told about a concept and what it kept. cap -1: none; quota 0: none. */
 sv_status sv_ledger_put_balance(sv_ledger *l, int64_t curate, int64_t concept, int64_t cap, int64_t quota, int64_t kept, sv_error *err);
 /* The concepts in force, the most frequent first, `limit` of them (-1: all). */
@@ -337,6 +336,17 @@ sv_status sv_ledger_sample_digest(sv_ledger *l, int64_t sample, char hex[SV_SHA2
 sv_status sv_ledger_tuned(sv_ledger *l, const char *key, char **value, sv_error *err);
 sv_status sv_ledger_put_tuned(sv_ledger *l, const char *key, const char *value, sv_error *err);
 
+/* ---- perceptual hashes of pictures (hashes.c) ---- */
+
+typedef struct sv_hashes { uint64_t phash, dhash; } sv_hashes;
+sv_status sv_ledger_add_hash(sv_ledger *l, int64_t generate, int64_t number, int k, const sv_hashes *h, sv_error *err);
+sv_status sv_ledger_find_hash(sv_ledger *l, int64_t generate, int64_t number, int k, sv_hashes *out, bool *found, sv_error *err);
+/* Good candidates of sampled captions without hashes, after (number, k), in order; of each item number, k and file. */
+sv_status sv_ledger_to_hash(sv_ledger *l, sv_scope scope, int64_t generate, int64_t after_number, int after_k, size_t limit, sv_file_batch *out,
+                            sv_error *err);
+/* Whether every good candidate has hashes, by two counts: what spares the walk. */
+sv_status sv_ledger_all_hashed(sv_ledger *l, int64_t generate, bool *all, sv_error *err);
+
 /* ---- selections (selections.c) ---- */
 
 /* What select reads: one candidate of a sampled caption with the values of the score setups asked for, in the order asked; NaN if the row says not
@@ -347,6 +357,13 @@ sv_status sv_ledger_each_scored(sv_ledger *l, sv_scope scope, int64_t generate, 
                                 int64_t *unscored, sv_error *err);
 /* Values of one candidate under n score setups; NaN where there is none. */
 sv_status sv_ledger_scores_of(sv_ledger *l, int64_t generate, const int64_t *scores, size_t n, int64_t number, int k, double *values, sv_error *err);
+/* What became of a candidate: "" if it is not there, "ok", or "failed: REASON" (into a buffer of the caller). */
+sv_status sv_ledger_outcome(sv_ledger *l, int64_t generate, int64_t number, int k, char *text, size_t size, sv_error *err);
+/* Where captions are from: every name, and the id of one for every caption, in number order. Both stream. */
+typedef sv_status (*sv_origin_fn)(void *user, int64_t origin, const char *name, sv_error *err);
+sv_status sv_ledger_each_origin(sv_ledger *l, sv_origin_fn fn, void *user, sv_error *err);
+typedef sv_status (*sv_caption_origin_fn)(void *user, int64_t number, int64_t origin, sv_error *err);
+sv_status sv_ledger_each_caption_origin(sv_ledger *l, sv_caption_origin_fn fn, void *user, sv_error *err);
 /* Caption id of a number into a buffer that grows: *id (malloc, reused), NUL-terminated. */
 sv_status sv_ledger_caption_id(sv_ledger *l, int64_t number, char **id, size_t *capacity, sv_error *err);
 
@@ -363,17 +380,21 @@ typedef struct sv_selection {
     int64_t candidates;            /* good candidates with all scores */
     int64_t eligible, captions;    /* of these past finiteness and min; captions with at least one of them */
     int64_t asked, picked;         /* pairs wanted; pairs picked */
-    double cutoff;                 /* score of the last pick; NaN if none */
+    double cutoff;                 /* score of the last pick that is not there by hand; NaN if none */
+    const char *steps;             /* JSON: what the steps after the ranking did; NULL: there were none */
 } sv_selection;
 /* Means over the eligible candidates and over the picks, per scorer and for "weighted". */
 typedef struct sv_mean { char name[32]; double before, after; } sv_mean;
 
 /* [own] Writes a selection with its picks (in rank order, best first) and makes it the current one. If one with this hash is there, only makes
  * it current and sets *is_new false. s->id comes back. */
-typedef struct sv_pick_row { int64_t number; int k; double score; } sv_pick_row;
+typedef struct sv_pick_row { int64_t number; int k; double score; bool manual; } sv_pick_row;
 typedef sv_status (*sv_pick_source)(void *user, size_t rank, sv_pick_row *out, sv_error *err);   /* rank 0 … picked - 1 */
+typedef struct sv_drop_row { int64_t number; int k; const char *reason; int64_t of_number; int of_k; } sv_drop_row;   /* of_number 0: of none */
+typedef sv_status (*sv_drop_source)(void *user, size_t i, sv_drop_row *out, sv_error *err);              /* i 0 … drops - 1; best by number and k */
+typedef struct sv_selection_rows { sv_pick_source pick; sv_drop_source drop; size_t drops; void *user; } sv_selection_rows;
 sv_status sv_ledger_add_selection(sv_ledger *l, sv_selection *s, const int64_t *scores, size_t n, const sv_mean *means, size_t mean_count,
-                                  sv_pick_source picks, void *user, bool *is_new, sv_error *err);
+                                  const sv_selection_rows *rows, bool *is_new, sv_error *err);
 /* The current selection's id and hash; id 0 if nothing was selected yet. */
 sv_status sv_ledger_current_selection(sv_ledger *l, int64_t *id, char hash[SV_SHA256_HEX], int64_t *picked, sv_error *err);
 

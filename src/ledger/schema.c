@@ -102,7 +102,6 @@ static const char *const tables_3[] = {
     " STRICT, WITHOUT ROWID",
     "CREATE TABLE balances(setup INTEGER NOT NULL, concept INTEGER NOT NULL, cap INTEGER, quota INTEGER, kept INTEGER NOT NULL,"
     " PRIMARY KEY(setup, concept)) STRICT, WITHOUT ROWID",
-    "CREATE TABLE balanced(setup INTEGER NOT NULL, number INTEGER NOT NULL, concept INTEGER NOT NULL, PRIMARY KEY(setup, number)) STRICT, WITHOUT ROWID",
 };
 
 static const char *const views[] = {
@@ -218,7 +217,6 @@ static const char *const views[] = {
     " UNION ALL SELECT 'concept', s.hash || printf(' %07d', c.concept), json_array(c.name, c.captions) FROM concepts c JOIN setups s ON s.id = c.setup"
     " UNION ALL SELECT 'caption concept', s.hash || printf(' %012d %07d', c.number, c.concept), '' FROM caption_concepts c JOIN setups s ON s.id = c.setup"
     " UNION ALL SELECT 'balance', s.hash || printf(' %07d', b.concept), json_array(b.cap, b.quota, b.kept) FROM balances b JOIN setups s ON s.id = b.setup"
-    " UNION ALL SELECT 'balanced', s.hash || printf(' %012d', b.number), b.concept FROM balanced b JOIN setups s ON s.id = b.setup"
     " UNION ALL SELECT 'sample', s.hash || printf(' %012d', m.number), '' FROM samples m JOIN setups s ON s.id = m.setup"
     " UNION ALL SELECT 'candidate', s.hash || printf(' %012d-%06d', d.number, d.k), json_array(d.seed, d.outcome, d.reason, d.detail, d.file, d.bytes,"
     "  lower(hex(d.sha256)), d.width, d.height, d.tokens_cut) FROM candidates d JOIN setups s ON s.id = d.setup"

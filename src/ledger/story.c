@@ -98,7 +98,7 @@ static sv_status tell_judgement(story *t, yyjson_mut_val *verdict, int64_t numbe
     return SV_OK;
 }
 
-/* The caption's concepts, and the one for which balancing rejected it. */
+/* What the caption speaks of, by the recipe's concepts. */
 static sv_status tell_concepts(story *t, yyjson_mut_val *verdict, int64_t number, sv_error *err) {
     sqlite3_stmt *s;
     bool row;
@@ -108,22 +108,10 @@ static sv_status tell_concepts(story *t, yyjson_mut_val *verdict, int64_t number
     yyjson_mut_val *list = NULL;
     for (;;) {
         SV_TRY(sv_sql_step(t->l, s, &row, err));
-        if (!row) break;
+        if (!row) return SV_OK;
         if (!list) put(t, verdict, "concepts", list = yyjson_mut_arr(t->doc));
         if (!yyjson_mut_arr_add_strcpy(t->doc, list, sv_column_text(s, 0))) t->failed = true;
     }
-    SV_TRY(sv_sql_query(t->l, &s, err, "SELECT c.name, c.captions, b.cap, b.kept FROM now CROSS JOIN balanced d ON d.setup = now.curate AND d.number = ?1"
-                        " JOIN balances b ON b.setup = d.setup AND b.concept = d.concept JOIN concepts c ON c.setup = now.concepts AND c.concept = d.concept",
-                        "i", number));
-    SV_TRY(sv_sql_step(t->l, s, &row, err));
-    if (!row) return SV_OK;
-    yyjson_mut_val *o = open_object(t, verdict, "balance");
-    put_column(t, o, "concept", s, 0);
-    put_column(t, o, "captions", s, 1);
-    put_column(t, o, "cap", s, 2);
-    put_column(t, o, "kept", s, 3);
-    sv_sql_done(s);
-    return SV_OK;
 }
 
 static sv_status tell_verdict(story *t, yyjson_mut_val *root, int64_t number, sv_error *err) {

@@ -1,10 +1,10 @@
-/* curate.c - verdicts of the process list (and the judge, if there is one) on every caption, and the sample of those that are kept. */
+/* curate.c - verdicts of the process list (and the judge and balancing, if there are) on every caption, and the sample of those that are kept. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "stages/judge.h"
-#include "stages/rundir.h"
+#include "stages/sample.h"
 #include "text/unicode.h"
 
 #define PIECE 20000
@@ -12,30 +12,43 @@
 /* ---- setups ---- */
 
 /* What the process list's verdicts depend on: {"process": [...], "view": "bare"}. With a judge these are only the first half: the verdicts in force are
- * then those of a second setup, which has "judge" with its settings and limit as well. So a change of the judge leaves the list's verdicts as they are. */
+ * then those of a second setup, which has "judge" with its settings and limit as well. So a change of the judge leaves the list's verdicts as they are. Balancing likewise makes
+ * a last setup, with "balance". */
 typedef struct curation {
-    sv_setup rules, verdicts;            /* the same one without a judge */
+    sv_setup rules, judged, verdicts;    /* the same one without a judge; the same one without balancing */
 } curation;
 
-static sv_status curate_setups(sv_rundir *run, const sv_process *p, const sv_caption_judge *judge, curation *out, sv_error *err) {
+/* Only of the last one, whose verdicts are in force, is it said that it is new. */
+static sv_status register_setup(sv_rundir *run, bool last, const char *json, sv_setup *out, sv_error *err) {
+    return last ? sv_rundir_setup(run, SV_STAGE_CURATE, "", json, out, err) : sv_ledger_setup(run->ledger, SV_STAGE_CURATE, "", json, out, err);
+}
+
+static sv_status rule_setups(sv_rundir *run, const sv_process *p, const sv_caption_judge *judge, bool last, curation *out, sv_error *err) {
     char number[32];
     sv_buf json = {0}, both = {0};
     sv_buf_printf(&json, "\"view\":\"%s\",\"process\":%s", sv_view_name((sv_view)run->recipe->captions.view), sv_process_json(p));
     sv_buf_printf(&both, "{%s}", json.data ? json.data : "");
     sv_status st = sv_buf_ok(&both, err);
     if (st == SV_OK && !judge->on) {
-        st = sv_rundir_setup(run, SV_STAGE_CURATE, "", both.data, &out->rules, err);
-        out->verdicts = out->rules;
+        st = register_setup(run, last, both.data, &out->rules, err);
+        out->judged = out->rules;
     } else if (st == SV_OK) {
         st = sv_ledger_setup(run->ledger, SV_STAGE_CURATE, "", both.data, &out->rules, err);
         sv_buf_clear(&both);
         sv_buf_printf(&both, "{%s,\"judge\":{\"min\":%s,\"asked\":%s}}", json.data, sv_real_text(judge->min, number), judge->json.data);
         if (st == SV_OK) st = sv_buf_ok(&both, err);
-        if (st == SV_OK) st = sv_rundir_setup(run, SV_STAGE_CURATE, "", both.data, &out->verdicts, err);
+        if (st == SV_OK) st = register_setup(run, last, both.data, &out->judged, err);
     }
     sv_buf_free(&json);
     sv_buf_free(&both);
     return st;
+}
+
+static sv_status curate_setups(sv_rundir *run, const sv_process *p, const sv_caption_judge *judge, sv_balance *balance, curation *out, sv_error *err) {
+    SV_TRY(rule_setups(run, p, judge, !balance->on, out, err));
+    if (balance->on) SV_TRY(sv_balance_setups(run, balance, &out->judged, err));
+    out->verdicts = balance->on ? balance->verdicts : out->judged;
+    return SV_OK;
 }
 
 /* The seed matters only where the sample is limited. */
@@ -171,113 +184,32 @@ static sv_status judge(sv_rundir *run, sv_process *process, int64_t curate, int6
     return st;
 }
 
-/* ---- the sample: the kept captions with the lowest SHA-256("sample:<run seed>/<id>") ---- */
-
-typedef struct drawn {
-    uint64_t lot;                /* the first 64 bits */
-    int64_t number;
-} drawn;
-
-static bool later(const drawn *a, const drawn *b) {
-    return a->lot != b->lot ? a->lot > b->lot : a->number > b->number;
-}
-
-/* Restores the heap (largest first) below i. */
-static void sift(drawn *heap, size_t n, size_t i) {
-    for (;;) {
-        size_t child = 2 * i + 1;
-        if (child >= n) return;
-        if (child + 1 < n && later(&heap[child + 1], &heap[child])) child++;
-        if (!later(&heap[child], &heap[i])) return;
-        drawn t = heap[i];
-        heap[i] = heap[child];
-        heap[child] = t;
-        i = child;
-    }
-}
-
-static uint64_t lot_of(int64_t seed, const char *id, sv_buf *text) {
-    uint8_t hash[32];
-    uint64_t lot = 0;
-    sv_buf_clear(text);
-    sv_buf_printf(text, "sample:%lld/%s", (long long)seed, id);
-    sv_sha256(text->data, text->size, hash);
-    for (int i = 0; i < 8; i++) lot = lot << 8 | hash[i];
-    return lot;
-}
-
-static int by_number(const void *a, const void *b) {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* A heap of the n lowest lots: memory is that of the sample, not of the pool. */
-static sv_status draw(sv_rundir *run, int64_t curate, size_t n, int64_t **numbers, size_t *count, sv_error *err) {
-    drawn *heap = malloc((n ? n : 1) * sizeof *heap);
-    if (!heap) return sv_fail_memory(err, "sample", n * sizeof *heap);
-    sv_caption_batch b = {0};
-    sv_buf text = {0};
-    int64_t after = 0;
-    size_t size = 0;
-    sv_status st;
-    while ((st = sv_ledger_read_kept(run->ledger, curate, after, PIECE, &b, err)) == SV_OK && b.count) {
-        after = b.items[b.count - 1].number;
-        for (size_t i = 0; i < b.count; i++) {
-            drawn d = {lot_of(run->recipe->seed, b.items[i].id, &text), b.items[i].number};
-            if (size < n) {
-                size_t at = size++;
-                for (; at && later(&d, &heap[(at - 1) / 2]); at = (at - 1) / 2) heap[at] = heap[(at - 1) / 2];
-                heap[at] = d;
-            } else if (later(&heap[0], &d)) {
-                heap[0] = d;
-                sift(heap, n, 0);
-            }
-        }
-        if ((st = sv_buf_ok(&text, err)) != SV_OK) break;
-    }
-    int64_t *list = st == SV_OK ? malloc((size ? size : 1) * sizeof *list) : NULL;
-    if (st == SV_OK && !list) st = sv_fail_memory(err, "sample", size * sizeof *list);
-    for (size_t i = 0; st == SV_OK && i < size; i++) list[i] = heap[i].number;
-    if (st == SV_OK) qsort(list, size, sizeof *list, by_number);
-    *numbers = list;
-    *count = size;
-    free(heap);
-    sv_buf_free(&text);
-    sv_caption_batch_free(&b);
-    return st;
-}
-
-static sv_status sample(sv_rundir *run, int64_t curate, const sv_setup *setup, int64_t kept, sv_error *err) {
-    int64_t n = run->recipe->captions.sample, *numbers = NULL;
-    if (n == INT64_MIN || kept <= n) return sv_ledger_set_sample(run->ledger, setup->id, curate, NULL, 0, err);
-    size_t count = 0;
-    sv_status st = draw(run, curate, (size_t)n, &numbers, &count, err);
-    if (st == SV_OK) st = sv_ledger_set_sample(run->ledger, setup->id, curate, numbers, count, err);
-    free(numbers);
-    return st;
-}
-
 /* ---- the stage ---- */
 
-static sv_status curate_with(sv_rundir *run, sv_process *process, sv_caption_judge *asked, sv_curate_report *report, sv_error *err) {
+static sv_status curate_with(sv_rundir *run, sv_process *process, sv_caption_judge *asked, sv_balance *balance, sv_curate_report *report, sv_error *err) {
     curation setups = {0};
     sv_setup drawn_by;
-    int64_t listed, passed;
-    SV_TRY(curate_setups(run, process, asked, &setups, err));
+    int64_t listed, judged, kept;
+    SV_TRY(curate_setups(run, process, asked, balance, &setups, err));
     const sv_setup *curate = &setups.verdicts;
     SV_TRY(sv_ledger_caption_count(run->ledger, &report->captions, err));
-    SV_TRY(sv_ledger_verdict_counts(run->ledger, setups.rules.id, &listed, &passed, err));
+    SV_TRY(sv_ledger_verdict_counts(run->ledger, setups.rules.id, &listed, &kept, err));
+    SV_TRY(sv_ledger_verdict_counts(run->ledger, setups.judged.id, &judged, &kept, err));
     SV_TRY(sv_ledger_verdict_counts(run->ledger, curate->id, &report->judged, &report->kept, err));
     SV_TRY(sv_ledger_use(run->ledger, SV_STAGE_CURATE, &curate->id, 1, err));
     SV_TRY(sv_ledger_use(run->ledger, SV_STAGE_JUDGE, &asked->setup.id, asked->on, err));
-    bool complete = report->judged == report->captions && listed == report->captions;
+    SV_TRY(sv_ledger_use(run->ledger, SV_STAGE_CONCEPTS, &balance->concepts.id, balance->on, err));
+    /* Each step looks at what the one before has made: where that was not complete, nothing after it is. */
+    bool rules_done = listed == report->captions, judge_done = rules_done && judged == report->captions;
+    bool complete = judge_done && report->judged == report->captions;
     report->idle = complete && !report->added && !report->faults;
-    if (!complete) SV_TRY(sv_caption_judge_key(run, asked, err));   /* a missing key is told before the list has done its work */
-    if (listed != report->captions) SV_TRY(judge(run, process, setups.rules.id, report->captions, err));
-    if (!complete && asked->on) SV_TRY(sv_caption_judge_run(run, asked, setups.rules.id, curate->id, report->captions, err));
+    if (!judge_done) SV_TRY(sv_caption_judge_key(run, asked, err));   /* a missing key is told before the list has done its work */
+    if (!rules_done) SV_TRY(judge(run, process, setups.rules.id, report->captions, err));
+    if (!judge_done && asked->on) SV_TRY(sv_caption_judge_run(run, asked, setups.rules.id, setups.judged.id, report->captions, err));
+    if (!complete && balance->on) SV_TRY(sv_balance_run(run, balance, &setups.judged, report->captions, err));
     SV_TRY(sv_ledger_verdict_counts(run->ledger, curate->id, &report->judged, &report->kept, err));
     SV_TRY(sample_setup(run, curate, &drawn_by, err));
-    SV_TRY(sample(run, curate->id, &drawn_by, report->kept, err));
+    SV_TRY(sv_sample_captions(run, balance, curate->id, drawn_by.id, report->kept, err));
     SV_TRY(sv_ledger_use(run->ledger, SV_STAGE_SAMPLE, &drawn_by.id, 1, err));
     SV_TRY(sv_ledger_sample_count(run->ledger, drawn_by.id, &report->sampled, err));
     if (!report->idle)
@@ -292,14 +224,17 @@ sv_status sv_curate(sv_rundir *run, sv_curate_report *report, sv_error *err) {
     *report = (sv_curate_report){0};
     sv_process *process = NULL;   /* opened first: a wrong list is told before captions are read */
     sv_caption_judge asked;
+    sv_balance balance = {0};
     sv_ingest_report in = {0};
     SV_TRY(sv_process_open(&process, run->recipe->captions.process, (sv_view)run->recipe->captions.view, NULL, err));
     sv_status st = sv_caption_judge_open(run, &asked, err);
+    if (st == SV_OK) st = sv_balance_open(run, &balance, err);
     if (st == SV_OK) st = sv_ingest(run, &in, err);
     report->added = in.added;
     report->repeated = in.repeated;
     report->faults = in.faults;
-    if (st == SV_OK) st = curate_with(run, process, &asked, report, err);
+    if (st == SV_OK) st = curate_with(run, process, &asked, &balance, report, err);
+    sv_balance_close(&balance);
     sv_caption_judge_close(&asked);
     sv_process_close(&process);
     return st;

@@ -35,6 +35,8 @@ struct sv_concepts {
     size_t pattern_count;
     sv_buf bytes;
     sv_concept_scratch scratch;  /* for what is added */
+    sv_sha256_stream *made_of;   /* of all that was added; NULL once the hash was asked for */
+    char hash[SV_SHA256_HEX];
 };
 
 size_t sv_concepts_count(const sv_concepts *c) { return c->count - 1; }
@@ -61,7 +63,26 @@ void sv_concepts_close(sv_concepts **handle) {
     free(c->patterns);
     sv_buf_free(&c->bytes);
     sv_concept_scratch_free(&c->scratch);
+    uint8_t unused[32];
+    if (c->made_of) sv_sha256_end(c->made_of, unused);
     free(c);
+}
+
+static void note_made_of(sv_concepts *c, const char *kind, size_t number, const char *text, size_t size) {
+    char head[48];
+    int n = snprintf(head, sizeof head, "%s %zu %zu ", kind, number, size);
+    sv_sha256_more(c->made_of, head, (size_t)n);
+    sv_sha256_more(c->made_of, text, size);
+}
+
+const char *sv_concepts_hash(sv_concepts *c) {
+    uint8_t hash[32];
+    if (c->made_of) {
+        sv_sha256_end(c->made_of, hash);
+        c->made_of = NULL;
+        sv_hex(hash, sizeof hash, c->hash);
+    }
+    return c->hash;
 }
 
 static bool grow(void **items, size_t *capacity, size_t count, size_t size) {
@@ -75,14 +96,18 @@ static bool grow(void **items, size_t *capacity, size_t count, size_t size) {
 }
 
 sv_status sv_concepts_open(sv_concepts **out, sv_error *err) {
+    *out = NULL;
     sv_concepts *c = calloc(1, sizeof *c);
-    if (!c || !grow((void **)&c->items, &c->capacity, 0, sizeof *c->items) || !(c->items[0].name = sv_strdup(""))) {
-        if (c) free(c->items);
-        free(c);
+    if (!c) return sv_fail_memory(err, "concepts", sizeof *c);
+    c->link_count = 1;
+    c->made_of = sv_sha256_begin();
+    char *none = sv_strdup("");
+    if (!c->made_of || !none || !grow((void **)&c->items, &c->capacity, 0, sizeof *c->items)) {
+        free(none);
+        sv_concepts_close(&c);
         return sv_fail_memory(err, "concepts", 0);
     }
-    c->items[0].pattern = NULL;
-    c->count = c->link_count = 1;
+    c->items[c->count++] = (concept){.name = none};
     *out = c;
     return SV_OK;
 }
@@ -126,6 +151,7 @@ sv_status sv_concepts_add(sv_concepts *c, const char *name, const char *where, s
     c->items[c->count] = (concept){.name = copy};
     size_t slot = name_slot(c, name);
     *number = c->count;
+    note_made_of(c, "name", *number, name, n);
     c->names[slot] = (uint32_t)c->count++;
     return SV_OK;
 }
@@ -213,6 +239,7 @@ sv_status sv_concepts_word(sv_concepts *c, size_t number, const char *word, size
     for (uint32_t i = p->link; i; i = c->links[i].next)
         if (c->links[i].concept == number) return SV_OK;
     if (!grow((void **)&c->links, &c->link_capacity, c->link_count, sizeof *c->links)) return sv_fail_memory(err, where, 0);
+    note_made_of(c, "word", number, c->scratch.words.data, c->scratch.words.size);
     c->links[c->link_count] = (link){(uint32_t)number, p->link};
     p->link = (uint32_t)c->link_count++;
     return SV_OK;
@@ -225,6 +252,7 @@ sv_status sv_concepts_pattern(sv_concepts *c, size_t number, const char *pattern
     c->patterns = grown;
     SV_TRY(sv_pattern_open(&c->items[number].pattern, pattern, false, where, err));
     c->patterns[c->pattern_count++] = (uint32_t)number;
+    note_made_of(c, "pattern", number, pattern, strlen(pattern));
     return SV_OK;
 }
 

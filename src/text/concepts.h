@@ -21,6 +21,9 @@ size_t sv_concepts_count(const sv_concepts *c);
 const char *sv_concepts_name(const sv_concepts *c, size_t number);              /* "" for 0 */
 size_t sv_concepts_find(const sv_concepts *c, const char *name);                /* 0: none of this name */
 
+/* SHA-256 over everything that was added, as hex: equal hash, equal finds. Nothing may be added afterwards. */
+const char *sv_concepts_hash(sv_concepts *c);
+
 /* Adds a concept; `where` is what errors name. A name that is taken, or that is empty or has control characters, is SV_E_RECIPE. */
 sv_status sv_concepts_add(sv_concepts *c, const char *name, const char *where, size_t *number, sv_error *err);
 /* A word or phrase of a concept. One without a letter or digit is SV_E_RECIPE. */
