@@ -25,7 +25,9 @@ static const sv_flag flags[] = {
     {"jobs", 'j', "FILE|-", "draw one picture per JSON line; the flags above are the lines' defaults"},
     {"workers", 0, "N", "pictures drawn at the same time with --jobs (default: all cores)"},
     {"threads", 0, "N", "threads per picture (default 1)"},
-    {"provider", 0, "NAME", "ONNX Runtime's execution provider (default cpu)"},
+    {"provider", 0, "NAME", "ONNX Runtime's execution provider (default cpu); NAME=LIBRARY for a plugin"},
+    {"provider-options", 0, "JSON", "the provider's own options, as an object"},
+    {"no-metadata", 0, NULL, "picture files do not say how they were made"},
     {"json", 0, NULL, "print the result of a single picture as JSON"},
     {0}};
 
@@ -250,6 +252,7 @@ static sv_status read_flags(const sv_args *args, const sv_studio *s, sv_request 
     r->refiner = sv_arg(args, "refiner");
     r->paint.scheduler = sv_arg(args, "scheduler");
     r->sized = sv_arg(args, "size") != NULL;
+    r->metadata = !sv_arg_on(args, "no-metadata");
     sv_status st = sv_arg_seed(args, "seed", &r->seed, err);
     if (st == SV_OK) st = sv_arg_int(args, "steps", 1, 10000, &steps, err);
     if (st == SV_OK) st = sv_arg_real(args, "guidance", -1000, 1000, &r->paint.guidance, err);
@@ -275,6 +278,7 @@ static sv_status run(const sv_args *args, sv_error *err) {
     if (workers > 256) workers = 256;
     engine.threads_per_image = (int)threads;
     if (sv_arg(args, "provider")) engine.provider = sv_arg(args, "provider");
+    engine.provider_options = sv_arg(args, "provider-options");
     jobs t = {0};
     sv_cli_catch_signals();
     st = sv_studio_open(&t.studio, sv_arg(args, "model"), &engine, (unsigned)workers, err);

@@ -32,8 +32,7 @@ typedef struct refiner {
 
 struct sv_studio {
     sv_pipeline *model;
-    sv_engine_options engine;
-    char *provider;              /* the engine's */
+    sv_engine_options engine;    /* its texts are the caller's */
     sv_log log;
     pthread_mutex_t lock;        /* guards refiners */
     refiner *refiners;
@@ -71,11 +70,9 @@ sv_status sv_studio_open(sv_studio **out, const char *model, const sv_engine_opt
     pthread_mutex_init(&s->lock, NULL);
     s->count = seats;
     s->seats = calloc(seats, sizeof *s->seats);
-    s->provider = strdup(engine->provider);
     s->engine = *engine;
-    s->engine.provider = s->provider;
     s->log = sv_cli_log();
-    sv_status st = s->seats && s->provider ? SV_OK : fail(err, SV_E_MEMORY, model, "out of memory");
+    sv_status st = s->seats ? SV_OK : fail(err, SV_E_MEMORY, model, "out of memory");
     if (st == SV_OK) st = sv_pipeline_open(&s->model, model, &s->engine, &s->log, err);
     if (st != SV_OK) {
         sv_studio_close(&s);
@@ -111,14 +108,13 @@ void sv_studio_close(sv_studio **studio) {
     }
     sv_pipeline_close(&s->model);
     pthread_mutex_destroy(&s->lock);
-    free(s->provider);
     free(s->seats);
     free(s);
     *studio = NULL;
 }
 
 void sv_studio_defaults(const sv_studio *s, sv_request *r) {
-    *r = (sv_request){0};
+    *r = (sv_request){.metadata = true};
     sv_paint_options_init(&r->paint);
     sv_pipeline_defaults(s->model, &r->paint.steps, &r->paint.guidance);
     sv_pipeline_default_size(s->model, &r->paint.width, &r->paint.height);
@@ -239,6 +235,32 @@ static sv_status draw(sv_studio *s, seat *t, const sv_request *r, sv_error *err)
     return paint(&t->refiner, model, r, &after, &source, &t->picture, err);
 }
 
+/* The painter's options with the refiner among them, as a painter that has both would be told. */
+static sv_status make_note(sv_studio *s, const seat *t, const sv_request *r, sv_paint_note *note, sv_error *err) {
+    sv_paint_options o = t->base.options;
+    if (r->refiner) {
+        sv_status st = find_refiner(s, r->refiner, &o.refiner, err);
+        if (st != SV_OK) return st;
+        o.refiner_start = r->authors_call ? NAN : t->refiner.options.denoising_start;
+        o.refiner_authors_call = r->authors_call;
+    }
+    return sv_paint_note_make(note, s->model, &o, &r->text, err);
+}
+
+static sv_status write_picture(sv_studio *s, const seat *t, const sv_request *r, const char *file, sv_format format, sv_error *err) {
+    sv_encode_options o;
+    sv_paint_note note = {0};
+    sv_encode_options_init(&o, format);
+    sv_status st = r->metadata ? make_note(s, t, r, &note, err) : SV_OK;
+    note.about.prompt = r->prompt;
+    note.about.negative = r->negative;
+    note.about.seed = r->seed;
+    if (r->metadata) o.provenance = &note.about;
+    if (st == SV_OK) st = sv_image_write(&t->picture.image, file, &o, err);
+    sv_paint_note_free(&note);
+    return st;
+}
+
 sv_status sv_studio_draw(sv_studio *s, unsigned number, const sv_request *r, const char *file, sv_drawn *out, sv_error *err) {
     seat *t = &s->seats[number];
     double start = now();
@@ -247,6 +269,6 @@ sv_status sv_studio_draw(sv_studio *s, unsigned number, const sv_request *r, con
     if (st == SV_OK) st = draw(s, t, r, err);
     out->seconds = now() - start;
     out->latents_sum = t->picture.latents_sum;
-    if (st == SV_OK) st = sv_image_write(&t->picture.image, file, NULL, err);
+    if (st == SV_OK) st = write_picture(s, t, r, file, format, err);
     return st;
 }

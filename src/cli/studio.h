@@ -14,12 +14,13 @@ typedef struct sv_request {
     uint64_t seed;
     sv_text_options text;
     sv_paint_options paint;          /* scheduler: the caller's */
+    bool metadata;                   /* the file says how the picture was made */
     bool sized;                      /* width and height were asked for, not taken from the model */
 } sv_request;
 
 typedef struct sv_studio sv_studio;
 
-/* seats: threads that draw at the same time. */
+/* seats: threads that draw at the same time. The engine's texts must stay until close. */
 sv_status sv_studio_open(sv_studio **out, const char *model, const sv_engine_options *engine, unsigned seats, sv_error *err);
 void sv_studio_close(sv_studio **s);
 /* A request with the model family's defaults. */

@@ -302,10 +302,13 @@ static sv_status read_section(const loader *l, const sv_section *s, const sv_yam
     if (s->kind == SV_SECTION_LIST) return read_list(l, s, node, path, parent, err);
     if (s->kind == SV_SECTION_EXPORTS) return read_exports(l, node, path, err);
     if (node && node->kind == SV_YAML_NULL) node = NULL;
-    if (s->plain && node && (node->kind == SV_YAML_INT || node->kind == SV_YAML_REAL)) return read_plain(l, s, node, path, parent, err);
+    const sv_option *plain = s->plain ? find_option(s->options, s->plain) : NULL;
+    bool named = plain && plain->type == SV_OPT_STRING;
+    if (plain && node && (named ? node->kind == SV_YAML_TEXT : node->kind == SV_YAML_INT || node->kind == SV_YAML_REAL))
+        return read_plain(l, s, node, path, parent, err);
     if (node && node->kind != SV_YAML_MAP) {
         char why[96];
-        snprintf(why, sizeof why, "must be %sa map, not %s", s->plain ? "a number or " : "", sv_yaml_kind_text(node));
+        snprintf(why, sizeof why, "must be %sa map, not %s", !plain ? "" : named ? "a name or " : "a number or ", sv_yaml_kind_text(node));
         return fail_key(l, path, err, why, NULL);
     }
     void *out = (char *)parent + s->offset;

@@ -62,8 +62,13 @@ typedef struct sv_image_settings {
     int64_t quality;
 } sv_image_settings;
 
+/* What computes: a plain name in the recipe is `name`. */
+typedef struct sv_provider_settings {
+    char *name, *library;     /* library NULL: built into ONNX Runtime */
+    char *options;            /* JSON object; NULL: none */
+} sv_provider_settings;
 typedef struct sv_engine_settings {
-    char *provider;
+    sv_provider_settings provider;
     int64_t threads_per_image, workers, batch;   /* 0: auto */
 } sv_engine_settings;
 
@@ -86,6 +91,15 @@ typedef struct sv_prune_settings {
 } sv_prune_settings;
 enum { SV_MOST_CHECKS = 8 };  /* places at which siblings are compared */
 
+/* The model that finishes what generate.model begins. */
+typedef struct sv_refiner_settings {
+    char *model;              /* NULL: none */
+    double at;                /* share of the schedule after which it takes over */
+    int handover;             /* SV_HANDOVER_… */
+    double aesthetic_score, negative_aesthetic_score;
+} sv_refiner_settings;
+enum { SV_HANDOVER_DIFFUSERS, SV_HANDOVER_SYNTHVLM };
+
 enum { SV_LONG_CUT, SV_LONG_REFUSE };   /* the order of the choices in the option table */
 
 typedef struct sv_generate_settings {
@@ -97,22 +111,43 @@ typedef struct sv_generate_settings {
     int64_t steps;
     double guidance, guidance_rescale, eta;
     char *scheduler;          /* JSON text: null, a string or an object */
+    sv_refiner_settings refiner;
+    int64_t clip_skip;
+    bool metadata;
     int long_captions;        /* SV_LONG_… */
     sv_image_settings image;
     sv_engine_settings engine;
 } sv_generate_settings;
 
-typedef struct sv_clip_settings { char *model, *flavour, *prefix; } sv_clip_settings;   /* model NULL: no CLIPScore; prefix NULL: the flavour's */
+typedef struct sv_clip_settings {
+    char *model, *flavour, *prefix;   /* model NULL: no CLIPScore; prefix NULL: the flavour's */
+    bool window, keep;        /* long texts in windows; embeddings of pictures are kept */
+} sv_clip_settings;
+/* A second CLIP, of which is only told. */
+typedef struct sv_held_out_settings {
+    char *model, *flavour, *prefix;
+    bool window;
+} sv_held_out_settings;
+/* A vision model that is asked whether a picture shows its caption. */
+enum { SV_ASK_PICKS, SV_ASK_ELIGIBLE, SV_ASK_ALL };
+enum { SV_JUDGE_HELD_OUT, SV_JUDGE_VETO, SV_JUDGE_TIE_BREAK };
+typedef struct sv_image_judge_settings {
+    sv_judge_recipe chat;     /* url NULL: none is asked; grade and min are not used */
+    int ask, use;             /* SV_ASK_…, SV_JUDGE_… */
+    double min, tie;          /* veto: least P(yes); tie_break: scores so near are a tie */
+    int64_t side;             /* larger pictures are reduced to this before they are sent */
+} sv_image_judge_settings;
 typedef struct sv_ssim_settings { int64_t base, low; } sv_ssim_settings;
 
 /* The scores of one picture, in the order in which they are computed and written down; `weighted` is made of them (recipe_terms.c). */
 typedef enum sv_term {
-    SV_TERM_CLIP, SV_TERM_SSIM, SV_TERM_CLEAN, SV_TERM_COLOUR, SV_TERM_CONTRAST, SV_TERM_DETAIL, SV_TERM_EXPOSURE, SV_TERM_SHARPNESS, SV_TERMS
+    SV_TERM_CLIP, SV_TERM_SSIM, SV_TERM_CLEAN, SV_TERM_COLOUR, SV_TERM_CONTRAST, SV_TERM_DETAIL, SV_TERM_EXPOSURE, SV_TERM_SHARPNESS, SV_TERM_UNMARKED, SV_TERMS
 } sv_term;
-#define SV_TERM_FIELDS clip, ssim, clean, colour, contrast, detail, exposure, sharpness
+#define SV_TERM_FIELDS clip, ssim, clean, colour, contrast, detail, exposure, sharpness, unmarked
 extern const char *const sv_term_names[SV_TERMS];
 
-typedef struct sv_gate_settings { int64_t black; double flat; } sv_gate_settings;             /* INT64_MIN, NaN: off */
+typedef struct sv_gate_settings { int64_t black; double flat; int safety; } sv_gate_settings; /* INT64_MIN, NaN: off; SV_SAFETY_… */
+enum { SV_SAFETY_AUTO, SV_SAFETY_ALWAYS, SV_SAFETY_NEVER };
 typedef struct sv_sharpness_settings { int64_t side; } sv_sharpness_settings;
 typedef struct sv_weight_settings {
     union { struct { double SV_TERM_FIELDS; }; double of[SV_TERMS]; };
@@ -120,6 +155,8 @@ typedef struct sv_weight_settings {
 } sv_weight_settings;
 typedef struct sv_score_settings {
     sv_clip_settings clip;
+    sv_held_out_settings held_out;
+    sv_image_judge_settings judge_image;
     sv_ssim_settings ssim;
     sv_sharpness_settings sharpness;
     sv_gate_settings gates;
@@ -133,13 +170,35 @@ typedef struct sv_min_settings {                     /* NaN: none; clip on the r
     double weighted;
 } sv_min_settings;
 enum { SV_BY_WEIGHTED, SV_BY_CLIP, SV_BY_SSIM, SV_BY_RANDOM, SV_BY_OTHERS };                 /* then the terms after ssim, in their order */
+enum { SV_DEDUP_NONE, SV_DEDUP_PHASH, SV_DEDUP_DHASH };
+typedef struct sv_dedup_settings { int hash; int64_t distance; } sv_dedup_settings;          /* SV_DEDUP_…; bits of 64 that may differ */
 typedef struct sv_select_settings {
     int by;                   /* SV_BY_… */
     int64_t per_caption;
     double keep;              /* fraction, "10%" or 0.1; NaN: none (then count, or everything eligible) */
     int64_t count;            /* INT64_MIN: none */
     sv_min_settings min;
+    sv_dedup_settings dedup;
+    char *quotas;             /* JSON for sv_recipe_quotas; NULL: none */
+    char *include, *exclude;  /* files of candidate ids; NULL: none */
 } sv_select_settings;
+
+/* ---- quotas (recipe_select.c) ---- */
+
+enum { SV_QUOTA_SOURCE, SV_QUOTA_CONCEPT, SV_QUOTA_DIMENSIONS };
+const char *sv_quota_dimension(int of);                     /* "source" … */
+typedef struct sv_quota_limit { double share; int64_t count; } sv_quota_limit;               /* NaN and -1: none */
+typedef struct sv_quota_rule {
+    int of;                   /* SV_QUOTA_… */
+    char *name;               /* "*": every name without a rule of its own */
+    sv_quota_limit min, max;
+} sv_quota_rule;
+typedef struct sv_quota_rules { sv_quota_rule *rules; size_t count; } sv_quota_rules;
+/* Reads and checks the JSON of select.quotas; NULL: no rules. sv_recipe_quotas_free. */
+sv_status sv_recipe_quotas(const char *json, sv_quota_rules *out, sv_error *err);
+void sv_recipe_quotas_free(sv_quota_rules *q);
+/* What a limit means in a selection of so many pairs: its count, or int(share × pairs); `none` where there is no limit. */
+int64_t sv_quota_amount(const sv_quota_limit *limit, int64_t pairs, int64_t none);
 
 typedef struct sv_export_settings {
     int format;               /* index into sv_export_formats */
@@ -181,7 +240,7 @@ typedef struct sv_section {
     size_t offset;                       /* of the struct in the parent's struct; lists: of the pointer to the items */
     size_t count_offset, item_size;      /* lists: of their number in the parent's struct, and bytes of one item (also with plain) */
     const struct sv_section *children;   /* nested sections, ends with {0}; NULL: none */
-    const char *plain;                   /* the option that a plain value in the map's place stands for (no string option beside it); NULL: it must be a map */
+    const char *plain;                   /* the option that a plain value in the map's place stands for (a number or a text); NULL: it must be a map */
     bool optional;                       /* lists: may be left out or empty */
     const char *help;
 } sv_section;
@@ -221,6 +280,9 @@ typedef struct sv_balance_plan {
 /* Reads lists and files. On failure err->what is the key's path. */
 sv_status sv_recipe_balance(const sv_captions_settings *captions, sv_balance_plan *out, sv_error *err);
 void sv_balance_plan_free(sv_balance_plan *plan);
+
+/* recipe_select.c */
+sv_status sv_recipe_check_quotas(const sv_recipe *r, sv_error *err);
 
 /* recipe_judge.c */
 sv_status sv_recipe_check_judge(const sv_judge_recipe *judge, sv_error *err);

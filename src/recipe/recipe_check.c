@@ -151,6 +151,30 @@ static sv_status check_amounts(const sv_recipe *r, sv_error *err) {
     return sv_recipe_adaptive(r) ? check_weights(r, "generate.candidates", err) : SV_OK;
 }
 
+static sv_status check_provider(const sv_provider_settings *p, sv_error *err) {
+    static const char options[] = "generate.engine.provider.options";
+    if (!*p->name) return sv_fail(err, SV_E_RECIPE, "generate.engine.provider", "must not be empty");
+    if (strchr(p->name, '=')) {
+        sv_fail(err, SV_E_RECIPE, "generate.engine.provider", "is a name; a plugin's library is a key of its own");
+        return sv_hint(err, SV_E_RECIPE, "provider: {name: %.*s, library: FILE}", (int)strcspn(p->name, "="), p->name);
+    }
+    if (!p->options) return SV_OK;
+    yyjson_doc *doc = yyjson_read(p->options, strlen(p->options), YYJSON_READ_ALLOW_INF_AND_NAN);
+    yyjson_val *root = yyjson_doc_get_root(doc), *key, *value;
+    size_t i, n;
+    sv_status st = yyjson_is_obj(root) ? SV_OK : sv_fail(err, SV_E_RECIPE, options, "must be a map of the provider's options");
+    yyjson_obj_foreach(root, i, n, key, value) {
+        if (st != SV_OK || !(yyjson_is_ctn(value) || yyjson_is_null(value))) continue;
+        st = sv_fail(err, SV_E_RECIPE, options, "%.60s must be a text, a number, true or false", yyjson_get_str(key));
+    }
+    yyjson_doc_free(doc);
+    return st;
+}
+
+static sv_status check_refiner(const sv_refiner_settings *s, sv_error *err) {
+    return s->model && !*s->model ? sv_fail(err, SV_E_RECIPE, "generate.refiner.model", "must not be empty") : SV_OK;
+}
+
 static sv_status check_generate(const sv_recipe *r, sv_error *err) {
     const sv_generate_settings *g = &r->generate;
     if (!*g->model) return sv_fail(err, SV_E_RECIPE, "generate.model", "must not be empty");
@@ -159,6 +183,8 @@ static sv_status check_generate(const sv_recipe *r, sv_error *err) {
         return sv_hint(err, st, "for example  prompt: \"a photo of {caption}\"");
     }
     SV_TRY(check_amounts(r, err));
+    SV_TRY(check_provider(&g->engine.provider, err));
+    SV_TRY(check_refiner(&g->refiner, err));
     return check_scheduler(g->scheduler, err);
 }
 
@@ -201,6 +227,7 @@ static sv_status check_select(const sv_recipe *r, sv_error *err) {
                        "one of the two: a share of the captions, or a number of pairs");
     }
     if (s->keep == 0) return sv_fail(err, SV_E_RECIPE, "select.keep", "must be above 0");
+    SV_TRY(sv_recipe_check_quotas(r, err));
     if (has_clip) return SV_OK;
     const char *hint = "set score.clip.model to a CLIP directory, or do without CLIPScore: score: {weights: {clip: 0}}";
     if (s->by == SV_BY_CLIP) return sv_hint(err, sv_fail(err, SV_E_RECIPE, "score.clip.model", "is missing, but select.by is clip"), "%s", hint);

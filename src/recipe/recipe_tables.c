@@ -68,11 +68,22 @@ static const sv_option image_options[] = {
 
 #define ENGINE(f) AT(sv_engine_settings, f)
 static const sv_option engine_options[] = {
-    {"provider", SV_OPT_STRING, ENGINE(provider), "cpu", .help = "execution provider of ONNX Runtime"},
     {"threads_per_image", SV_OPT_AUTO_INT, ENGINE(threads_per_image), "auto", .min = 1, .max = 1024, .help = "threads inside one call of the model"},
     {"workers", SV_OPT_AUTO_INT, ENGINE(workers), "auto", .min = 1, .max = 1024,
      .help = "images drawn at the same time; changes no byte of the result"},
     {"batch", SV_OPT_AUTO_INT, ENGINE(batch), "auto", .min = 1, .max = 64, .help = "images per call of the model"},
+    {0}};
+
+#define PROVIDER(f) AT(sv_provider_settings, f)
+static const sv_option provider_options[] = {
+    {"name", SV_OPT_STRING, PROVIDER(name), "cpu", .help = "cpu, cuda, tensorrt, openvino, webgpu, coreml…: docs/MODELS.md"},
+    {"library", SV_OPT_PATH, PROVIDER(library), "null", .nullable = true, .help = "the file of a provider that comes as a plugin; null: it is built in"},
+    {"options", SV_OPT_JSON, PROVIDER(options), "null", .nullable = true, .choices = "a mapping",
+     .help = "its own options by name; for a plugin also device: cpu, gpu or npu"},
+    {0}};
+static const sv_section engine_sections[] = {
+    {"provider", SV_SECTION_MAP, provider_options, ENGINE(provider), .item_size = sizeof(sv_provider_settings), .plain = "name",
+     .help = "execution provider of ONNX Runtime; or a map, for plugins and options"},
     {0}};
 
 #define GENERATE(f) AT(sv_generate_settings, f)
@@ -92,7 +103,11 @@ static const sv_option generate_options[] = {
      .help = "a class name or short name, or a map of keys laid over the model's config; null: the model's own"},
     {"long_captions", SV_OPT_CHOICE, GENERATE(long_captions), "cut", .choices = "cut|refuse",
      .help = "prompts longer than the text encoder takes: cut and recorded, or not drawn"},
-    LATER("refiner"), LATER("server"), LATER("source"), LATER("clip_skip"), LATER("guidance_interval"), LATER("metadata"),
+    {"clip_skip", SV_OPT_INT, GENERATE(clip_skip), "0", .min = 0, .max = 100,
+     .help = "layers of the CLIP text encoders left out at the end, beyond what the model leaves out anyway"},
+    {"metadata", SV_OPT_BOOL, GENERATE(metadata), "true",
+     .help = "image files say that they are generated, with prompt, seed, model and settings (XMP; PNG also as text)"},
+    LATER("server"), LATER("source"), LATER("guidance_interval"),
     {0}};
 #define CANDIDATES(f) AT(sv_candidates_settings, f)
 static const sv_option candidates_options[] = {
@@ -114,12 +129,22 @@ static const sv_option prune_options[] = {
      .help = "share of the steps, or a list of them, after which half-drawn images of a caption are compared; null: never"},
     {"keep", SV_OPT_REAL, PRUNE(keep), "0.5", .min = 0.01, .max = 1, .help = "share of them that is drawn on, each time"},
     {0}};
+#define REFINER(f) AT(sv_refiner_settings, f)
+static const sv_option refiner_options[] = {
+    {"model", SV_OPT_PATH, REFINER(model), "null", .nullable = true, .help = "directory of an SDXL refiner; null: none"},
+    {"at", SV_OPT_REAL, REFINER(at), "0.8", .min = 0.001, .max = 0.999, .help = "share of the schedule after which it takes over"},
+    {"handover", SV_OPT_CHOICE, REFINER(handover), "diffusers", .choices = "diffusers|synthvlm",
+     .help = "diffusers: as documented; synthvlm: as the SynthVLM program calls it, which leaves noise"},
+    {"aesthetic_score", SV_OPT_REAL, REFINER(aesthetic_score), "6", .min = -100, .max = 100, .help = "what it is told to aim at"},
+    {"negative_aesthetic_score", SV_OPT_REAL, REFINER(negative_aesthetic_score), "2.5", .min = -100, .max = 100, .help = "and to keep away from"},
+    {0}};
 static const sv_section generate_sections[] = {
     {"candidates", SV_SECTION_MAP, candidates_options, GENERATE(candidates), .item_size = sizeof(sv_candidates_settings), .plain = "max",
      .help = "images drawn per caption; or a map, for a number that follows the scores"},
     {"prune", SV_SECTION_MAP, prune_options, GENERATE(prune), .help = "giving up images that do not promise much, half-drawn"},
+    {"refiner", SV_SECTION_MAP, refiner_options, GENERATE(refiner), .help = "a second model that finishes what the first begins"},
     {"image", SV_SECTION_MAP, image_options, GENERATE(image), .help = "image files"},
-    {"engine", SV_SECTION_MAP, engine_options, GENERATE(engine), .help = "how the model is run; auto is measured once and written down"},
+    {"engine", SV_SECTION_MAP, engine_options, GENERATE(engine), .children = engine_sections, .help = "how the model is run; auto is measured once and written down"},
     {0}};
 
 #define CLIP(f) AT(sv_clip_settings, f)
@@ -128,7 +153,36 @@ static const sv_option clip_options[] = {
      .help = "a CLIP directory in transformers layout with ONNX parts; null: no CLIPScore"},
     {"flavour", SV_OPT_STRING, CLIP(flavour), "synthvlm", .help = "whose CLIPScore: sets prefix, clean-up, preprocessing and scale"},
     {"prefix", SV_OPT_STRING, CLIP(prefix), "null", .nullable = true, .help = "put before every caption; null: the flavour's"},
-    LATER("keep"), LATER("window"),
+    {"window", SV_OPT_BOOL, CLIP(window), "false", .help = "a caption longer than the model's row is read in windows, and their mean taken, instead of being cut"},
+    {"keep", SV_OPT_BOOL, CLIP(keep), "false",
+     .help = "keep the images' embeddings: another prefix or flavour then needs no image again, and `synthvlm embeddings` has something to read"},
+    {0}};
+#define HELD(f) AT(sv_held_out_settings, f)
+static const sv_option held_out_options[] = {
+    {"model", SV_OPT_PATH, HELD(model), "null", .nullable = true, .help = "a CLIP directory, another than clip.model; null: none"},
+    {"flavour", SV_OPT_STRING, HELD(flavour), "synthvlm", .help = "as in clip"},
+    {"prefix", SV_OPT_STRING, HELD(prefix), "null", .nullable = true, .help = "as in clip"},
+    {"window", SV_OPT_BOOL, HELD(window), "false", .help = "as in clip"},
+    {0}};
+#define ASKED(f) AT(sv_image_judge_settings, f)
+static const sv_option judge_image_options[] = {
+    {"url", SV_OPT_STRING, ASKED(chat.url), "null", .nullable = true, .help = "an OpenAI-compatible server with a vision model; null: none is asked"},
+    {"model", SV_OPT_STRING, ASKED(chat.model), "null", .nullable = true, .help = "the model's name there"},
+    {"prompt", SV_OPT_PATH, ASKED(chat.prompt), "null", .nullable = true, .help = "a text file; {caption} stands for the caption; null: \"does this picture show …\""},
+    {"ask", SV_OPT_CHOICE, ASKED(ask), "picks", .choices = "picks|eligible|all", .help = "about which images: those selected, those that may be, or every one"},
+    {"use", SV_OPT_CHOICE, ASKED(use), "held_out", .choices = "held_out|veto|tie_break",
+     .help = "held_out: only told; veto: below min it is not selected; tie_break: decides between images of a caption that score alike"},
+    {"min", SV_OPT_REAL, ASKED(min), "0.5", .min = 0, .max = 1, .help = "veto: least P(yes)"},
+    {"tie", SV_OPT_REAL, ASKED(tie), "0.01", .min = 0, .max = 1000, .help = "tie_break: scores that are no farther from the caption's best"},
+    {"side", SV_OPT_INT, ASKED(side), "768", .min = 16, .max = 8192, .help = "larger images are sent reduced to this"},
+    {"api_key_env", SV_OPT_STRING, ASKED(chat.api_key_env), "null", .nullable = true,
+     .help = "name of the environment variable that holds the key; null: no key"},
+    {"timeout", SV_OPT_REAL, ASKED(chat.timeout), "60", .min = 0.1, .max = 3600, .help = "seconds of one request"},
+    {"concurrency", SV_OPT_INT, ASKED(chat.concurrency), "8", .min = 1, .max = 512, .help = "requests at once, at most; adapted to the server"},
+    {"retries", SV_OPT_INT, ASKED(chat.retries), "4", .min = 0, .max = 100, .help = "more requests for an image whose first one the server failed"},
+    {"max_tokens", SV_OPT_INT, ASKED(chat.max_tokens), "16", .min = 1, .max = 100000, .help = "length of an answer"},
+    {"temperature", SV_OPT_REAL, ASKED(chat.temperature), "0", .min = 0, .max = 2, .help = "0: the likeliest answer"},
+    {"seed", SV_OPT_INT, ASKED(chat.seed), "0", .nullable = true, .min = 0, .max = ANY_POSITIVE, .help = "sent along; null: not sent"},
     {0}};
 #define SSIM(f) AT(sv_ssim_settings, f)
 static const sv_option ssim_options[] = {
@@ -145,6 +199,8 @@ static const sv_option gate_options[] = {
      .help = "not brighter than this grey in 99 of 100 pixels; 16 is sensible; null: off"},
     {"flat", SV_OPT_REAL, GATE(flat), "null", .nullable = true, .min = 0, .max = 1,
      .help = "a smaller share of its blocks has any structure; 0.02 is sensible; null: off"},
+    {"safety", SV_OPT_CHOICE, GATE(safety), "auto", .choices = "auto|always|never",
+     .help = "flagged by the model's safety checker; auto: if the model has one as ONNX; always: it must have one"},
     {0}};
 #define WEIGHT(f) AT(sv_weight_settings, f)
 static const sv_option weight_options[] = {
@@ -156,6 +212,7 @@ static const sv_option weight_options[] = {
     {"detail", SV_OPT_REAL, WEIGHT(detail), "0", .min = 0, .max = 1e6, .help = "weight of share that is not flat"},
     {"exposure", SV_OPT_REAL, WEIGHT(exposure), "0", .min = 0, .max = 1e6, .help = "weight of exposure"},
     {"sharpness", SV_OPT_REAL, WEIGHT(sharpness), "0", .min = 0, .max = 1e6, .help = "weight of sharpness"},
+    {"unmarked", SV_OPT_REAL, WEIGHT(unmarked), "0", .min = 0, .max = 1e6, .help = "weight of freedom from letters and watermarks"},
     {"scale", SV_OPT_CHOICE, WEIGHT(scale), "raw", .choices = "raw|2.5", .help = "the CLIP term is the cosine, or 2.5 times it"},
     {0}};
 #define SCORE(f) AT(sv_score_settings, f)
@@ -163,10 +220,12 @@ static const sv_option score_options[] = {
     {"pillow", SV_OPT_INT, SCORE(pillow), "13", .min = 11, .max = 13, .help = "resize as Pillow 13 or, with 11, as Pillow 11 and older"},
     {"also", SV_OPT_JSON, SCORE(also), "null", .nullable = true, .choices = "a list of names",
      .help = "scores to compute although nothing uses them, as in [sharpness, contrast]: docs/SCORES.md"},
-    LATER("held_out"), LATER("judge_image"), LATER("itm"),
+    LATER("itm"),
     {0}};
 static const sv_section score_sections[] = {
     {"clip", SV_SECTION_MAP, clip_options, SCORE(clip), .help = "how well image and caption agree"},
+    {"held_out", SV_SECTION_MAP, held_out_options, SCORE(held_out), .help = "a second CLIP that is reported and never selects"},
+    {"judge_image", SV_SECTION_MAP, judge_image_options, SCORE(judge_image), .help = "a vision model's word on whether an image shows its caption"},
     {"ssim", SV_SECTION_MAP, ssim_options, SCORE(ssim), .help = "how much of an image survives reduction"},
     {"sharpness", SV_SECTION_MAP, sharpness_options, SCORE(sharpness), .help = "how sharp an image is"},
     {"gates", SV_SECTION_MAP, gate_options, SCORE(gates),
@@ -184,19 +243,29 @@ static const sv_option min_options[] = {
     {"detail", SV_OPT_REAL, MIN(detail), "null", .nullable = true, .min = 0, .max = 1, .help = "least share that is not flat"},
     {"exposure", SV_OPT_REAL, MIN(exposure), "null", .nullable = true, .min = 0, .max = 1, .help = "least exposure"},
     {"sharpness", SV_OPT_REAL, MIN(sharpness), "null", .nullable = true, .min = 0, .max = 1, .help = "least sharpness"},
+    {"unmarked", SV_OPT_REAL, MIN(unmarked), "null", .nullable = true, .min = 0, .max = 1, .help = "least freedom from letters and watermarks"},
     {"weighted", SV_OPT_REAL, MIN(weighted), "null", .nullable = true, .help = "least weighted score"},
     {0}};
 #define SELECT(f) AT(sv_select_settings, f)
 static const sv_option select_options[] = {
-    {"by", SV_OPT_CHOICE, SELECT(by), "weighted", .choices = "weighted|clip|ssim|random|clean|colour|contrast|detail|exposure|sharpness",
+    {"by", SV_OPT_CHOICE, SELECT(by), "weighted", .choices = "weighted|clip|ssim|random|clean|colour|contrast|detail|exposure|sharpness|unmarked",
      .help = "the score that ranks"},
     {"per_caption", SV_OPT_INT, SELECT(per_caption), "1", .min = 1, .max = 1000, .help = "best so many candidates of each caption"},
     {"keep", SV_OPT_REAL, SELECT(keep), "null", .nullable = true, .min = 0, .max = 1, .help = "top share of the captions, as 10% or 0.1"},
     {"count", SV_OPT_INT, SELECT(count), "null", .nullable = true, .min = 1, .max = ANY_POSITIVE, .help = "exactly so many pairs, instead of keep"},
-    LATER("quotas"), LATER("include"), LATER("exclude"), LATER("dedup"),
+    {"quotas", SV_OPT_JSON, SELECT(quotas), "null", .nullable = true, .choices = "a map",
+     .help = "most and least pairs of a source or concept, as in {source: {coco: 40%, web: {min: 100}}}"},
+    {"include", SV_OPT_PATH, SELECT(include), "null", .nullable = true, .help = "a file of candidates, as 000000012-2, to be picked whatever their scores"},
+    {"exclude", SV_OPT_PATH, SELECT(exclude), "null", .nullable = true, .help = "a file of candidates that are not to be picked"},
+    {0}};
+#define DEDUP(f) AT(sv_dedup_settings, f)
+static const sv_option dedup_options[] = {
+    {"hash", SV_OPT_CHOICE, DEDUP(hash), "none", .choices = "none|phash|dhash", .help = "perceptual hash by which images are compared"},
+    {"distance", SV_OPT_INT, DEDUP(distance), "4", .min = 0, .max = 12, .help = "bits of 64 that may differ; 0: equal hashes only"},
     {0}};
 static const sv_section select_sections[] = {
     {"min", SV_SECTION_MAP, min_options, SELECT(min), .help = "candidates below are not eligible"},
+    {"dedup", SV_SECTION_MAP, dedup_options, SELECT(dedup), .help = "of images that look alike, only the best stays"},
     {0}};
 
 #define CONCEPT(f) AT(sv_concept_settings, f)

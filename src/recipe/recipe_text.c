@@ -45,6 +45,7 @@ static bool is_plain(const sv_section *s, yyjson_mut_val *object, yyjson_mut_doc
     void *defaults = calloc(1, s->item_size);
     *st = other && defaults ? sv_options_init(s->options, defaults, err) : sv_fail_memory(err, s->key, 0);
     if (*st == SV_OK && !sv_options_write(s->options, defaults, NULL, doc, other)) *st = sv_fail_memory(err, s->key, 0);
+    if (defaults) sv_options_free(s->options, defaults);
     free(defaults);
     if (*st != SV_OK) return false;
     yyjson_mut_obj_put(other, yyjson_mut_str(doc, s->plain), yyjson_mut_val_mut_copy(doc, yyjson_mut_obj_get(object, s->plain)));

@@ -12,9 +12,8 @@ enum { PIECE = 256 };            /* captions read from the ledger at a time */
 /* Everything that a stage which draws has open. */
 typedef struct production {
     sv_rundir *run;
-    sv_pipeline *pipeline;
+    sv_draw_models models;
     sv_scorers *scorers;         /* NULL: only drawn */
-    sv_condition *negative;
     sv_engine_plan engine;
     sv_paint_options paint;
     sv_scope scope;
@@ -45,15 +44,10 @@ static void *open_scorers(void *arg) {
 }
 
 static sv_status open_models(production *p, sv_error *err) {
-    const sv_recipe *r = p->run->recipe;
-    sv_engine_options engine;
-    sv_engine_options_init(&engine);
-    engine.provider = r->generate.engine.provider;
-    engine.threads_per_image = p->engine.threads;
     scorer_opening scorers = {.p = p};
     pthread_t thread;
     bool beside = p->with_scores && pthread_create(&thread, NULL, open_scorers, &scorers) == 0;
-    sv_status st = sv_pipeline_open(&p->pipeline, r->generate.model, &engine, &p->run->o.log, err);
+    sv_status st = sv_draw_models_open(&p->models, p->run->recipe, p->engine.threads, &p->run->o.log, err);
     if (beside)
         pthread_join(thread, NULL);
     else if (p->with_scores)
@@ -80,8 +74,8 @@ sv_status sv_scorers_use(sv_rundir *run, const sv_scorers *scorers, sv_setup *se
 
 static sv_status register_setups(production *p, sv_error *err) {
     char *json = NULL;
-    sv_paint_plan(p->run->recipe, p->pipeline, &p->engine, &p->paint);
-    SV_TRY(sv_generate_setup(p->run->recipe, p->pipeline, &p->engine, &p->paint, &json, err));
+    sv_paint_plan(p->run->recipe, &p->models, &p->engine, &p->paint);
+    SV_TRY(sv_generate_setup(p->run->recipe, p->models.base, &p->engine, &p->paint, &json, err));
     sv_status st = sv_rundir_setup(p->run, SV_STAGE_GENERATE, "", json, &p->setup, err);
     free(json);
     if (st != SV_OK) return st;
@@ -163,6 +157,7 @@ static sv_status draw_all(production *p, sv_error *err) {
             }
             st = sv_drawing_submit(p->drawing, &piece.items[next++], err);
         }
+        if (!more) sv_drawing_flush(p->drawing);
         if (st == SV_OK && sv_drawing_busy(p->drawing)) st = take_result(p, 0.5, err);
     }
 done:
@@ -178,10 +173,11 @@ done:
 
 static sv_status draw(production *p, sv_error *err) {
     const sv_generate_settings *s = &p->run->recipe->generate;
-    if (p->paint.guidance > 1) SV_TRY(sv_pipeline_encode(p->pipeline, s->negative, &p->negative, err));
-    sv_draw_plan plan = {.recipe = p->run->recipe, .pipeline = p->pipeline, .scorers = p->scorers, .negative = p->negative, .paint = p->paint, .dir = p->run->dir,
+    SV_TRY(sv_draw_models_prepare(&p->models, p->run->recipe, &p->paint, err));   /* only here: a run that has nothing to draw loads nothing */
+    sv_draw_plan plan = {.recipe = p->run->recipe, .models = &p->models, .scorers = p->scorers, .paint = p->paint, .dir = p->run->dir,
                          .tmp = p->run->tmp, .setup = p->setup.hash, .workers = p->engine.workers, .stop = p->run->o.stop};
     SV_TRY(sv_drawing_open(&p->drawing, &plan, err));
+    sv_drawing_expect(p->drawing, (int)s->candidates.max);
     double begin = sv_now();
     p->committed = begin;
     sv_status st = draw_all(p, err);
@@ -218,9 +214,8 @@ sv_status sv_generate(sv_rundir *run, bool with_scores, sv_draw_report *report, 
     const sv_field end[] = {SV_INT("drawn", p.report.drawn), SV_INT("failed", p.report.failed), SV_REAL("seconds", p.report.seconds)};
     sv_rundir_event(run, "generated", end, sizeof end / sizeof end[0]);
 done:
-    sv_condition_close(&p.negative);
     sv_scorers_close(&p.scorers);
-    sv_pipeline_close(&p.pipeline);
+    sv_draw_models_close(&p.models);
     if (report) *report = p.report;
     return st;
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "stages/scorer.h"
+#include "stages/setups.h"
 
 static bool clip_wanted(sv_term term, const sv_recipe *r) {
     return r->score.clip.model != NULL;
@@ -14,7 +15,7 @@ static sv_status clip_open(void **state, const sv_recipe *r, int rows, sv_error 
     o.prefix = r->score.clip.prefix;
     o.pillow = (int)r->score.pillow;
     o.batch = rows;
-    o.engine.provider = r->generate.engine.provider;
+    sv_engine_of(r, o.engine.threads_per_image, &o.engine);
     return sv_clip_open((sv_clip **)state, r->score.clip.model, &o, err);
 }
 
@@ -29,8 +30,7 @@ static sv_status clip_describe(sv_term term, void *state, const sv_recipe *r, yy
     yyjson_mut_obj_add_str(doc, object, "flavour", r->score.clip.flavour);
     yyjson_mut_obj_add_strcpy(doc, object, "prefix", sv_clip_prefix(state));
     yyjson_mut_obj_add_int(doc, object, "pillow", r->score.pillow);
-    yyjson_mut_obj_add_str(doc, object, "provider", r->generate.engine.provider);
-    return SV_OK;
+    return sv_provider_describe(&r->generate.engine.provider, doc, object, err);
 }
 
 static sv_status clip_score(sv_term term, void *state, const sv_recipe *r, int rows, sv_score_memory *m, const sv_scored_text *const *texts,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash_cache.h"
 #include "base/thread.h"
 #include "infer/infer.h"
 #include "stages/gates.h"
@@ -51,18 +52,69 @@ sv_status sv_engine_resolve(sv_rundir *run, sv_engine_plan *out, sv_error *err) 
     return SV_OK;
 }
 
-void sv_paint_plan(const sv_recipe *r, const sv_pipeline *p, const sv_engine_plan *engine, sv_paint_options *out) {
+void sv_engine_of(const sv_recipe *r, int threads, sv_engine_options *out) {
+    const sv_provider_settings *p = &r->generate.engine.provider;
+    sv_engine_options_init(out);
+    out->provider = p->name;
+    out->provider_library = p->library;
+    out->provider_options = p->options;
+    out->threads_per_image = threads;
+    out->lazy = true;            /* a run that has nothing left to score loads nothing */
+}
+
+sv_status sv_provider_describe(const sv_provider_settings *p, yyjson_mut_doc *doc, yyjson_mut_val *object, sv_error *err) {
+    bool ok = yyjson_mut_obj_add_str(doc, object, "provider", p->name);
+    if (p->library) {
+        char hash[SV_SHA256_HEX];
+        SV_TRY(sv_sha256_file_cached(p->library, hash, err));
+        ok = ok && yyjson_mut_obj_add_strcpy(doc, object, "provider_library", hash);
+    }
+    if (p->options) {
+        yyjson_doc *options = yyjson_read(p->options, strlen(p->options), YYJSON_READ_ALLOW_INF_AND_NAN);
+        yyjson_mut_val *copy = yyjson_val_mut_copy(doc, yyjson_doc_get_root(options));
+        ok = ok && copy && yyjson_mut_obj_add_val(doc, object, "provider_options", copy);
+        yyjson_doc_free(options);
+    }
+    return ok ? SV_OK : sv_fail_memory(err, "setup", 0);
+}
+
+void sv_paint_plan(const sv_recipe *r, const sv_draw_models *m, const sv_engine_plan *engine, sv_paint_options *out) {
     const sv_generate_settings *s = &r->generate;
     sv_paint_options_init(out);
     out->width = s->size[0];
     out->height = s->size[1];
-    if (!out->width) sv_pipeline_default_size(p, &out->width, &out->height);
+    if (!out->width) sv_pipeline_default_size(m->base, &out->width, &out->height);
     out->batch = engine->batch;
     out->steps = (int)s->steps;
     out->guidance = s->guidance;
     out->guidance_rescale = s->guidance_rescale;
     out->scheduler = s->scheduler;
     out->eta = s->eta;
+    if (m->refiner) {
+        out->refiner = m->refiner;
+        out->denoising_end = s->refiner.at;
+        out->refiner_authors_call = s->refiner.handover == SV_HANDOVER_SYNTHVLM;
+        out->aesthetic_score = s->refiner.aesthetic_score;
+        out->negative_aesthetic_score = s->refiner.negative_aesthetic_score;
+    }
+}
+
+/* Each only where the recipe uses it, so that setups without them keep their hash. */
+static sv_status add_extras(const sv_recipe *r, const sv_paint_options *paint, yyjson_mut_doc *doc, yyjson_mut_val *object, sv_error *err) {
+    const sv_generate_settings *s = &r->generate;
+    bool ok = true;
+    if (s->clip_skip) ok = yyjson_mut_obj_add_int(doc, object, "clip_skip", s->clip_skip);
+    if (s->metadata) ok = ok && yyjson_mut_obj_add_int(doc, object, "metadata", 1);      /* the version of what is written */
+    if (paint->refiner) {
+        char hash[65];
+        SV_TRY(sv_pipeline_hash(paint->refiner, hash, err));
+        yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, object, "refiner");
+        ok = ok && o && yyjson_mut_obj_add_strcpy(doc, o, "model", hash) && yyjson_mut_obj_add_real(doc, o, "at", s->refiner.at) &&
+             yyjson_mut_obj_add_str(doc, o, "handover", s->refiner.handover == SV_HANDOVER_SYNTHVLM ? "synthvlm" : "diffusers") &&
+             yyjson_mut_obj_add_real(doc, o, "aesthetic_score", s->refiner.aesthetic_score) &&
+             yyjson_mut_obj_add_real(doc, o, "negative_aesthetic_score", s->refiner.negative_aesthetic_score);
+    }
+    return ok ? SV_OK : sv_fail_memory(err, "generate setup", 0);
 }
 
 /* The mappers of a process list, as a JSON list (malloc). */
@@ -149,13 +201,14 @@ sv_status sv_generate_setup(const sv_recipe *r, sv_pipeline *p, const sv_engine_
     yyjson_mut_obj_add_str(doc, image, "format", formats[s->image.format]);
     yyjson_mut_obj_add_int(doc, image, "quality", s->image.quality);
     yyjson_mut_val *e = yyjson_mut_obj_add_obj(doc, o, "engine");
-    yyjson_mut_obj_add_str(doc, e, "provider", s->engine.provider);
+    SV_TRY_GOTO(done, sv_provider_describe(&s->engine.provider, doc, e, err));
     yyjson_mut_obj_add_str(doc, e, "onnxruntime", sv_runtime_version(NULL));
     yyjson_mut_obj_add_str(doc, e, "processor", processor_features());
     yyjson_mut_obj_add_int(doc, e, "threads_per_image", engine->threads);
     yyjson_mut_obj_add_int(doc, e, "batch", engine->batch);
     st = sv_gates_describe(&r->score.gates, doc, o) ? add_mappers(r, doc, o, err) : sv_fail_memory(err, "generate setup", 0);
     if (st == SV_OK) st = add_scheduler(r, p, doc, o, err);
+    if (st == SV_OK) st = add_extras(r, paint, doc, o, err);
     if (st == SV_OK && !(*json = yyjson_mut_write(doc, YYJSON_WRITE_ALLOW_INF_AND_NAN, NULL))) st = sv_fail_memory(err, "generate setup", 0);
 done:
     yyjson_mut_doc_free(doc);

@@ -2,6 +2,7 @@
 #ifndef SV_STAGES_SETUPS_H
 #define SV_STAGES_SETUPS_H
 
+#include "stages/models.h"
 #include "stages/rundir.h"
 #include "synthvlm/diffusion.h"
 
@@ -16,8 +17,13 @@ typedef struct sv_engine_plan {
  * larger batch gains nothing on a CPU, a batch of 1 loses about an eighth). workers: cores / threads. */
 sv_status sv_engine_resolve(sv_rundir *run, sv_engine_plan *out, sv_error *err);
 
+/* What computes, as the recipe says; the texts are the recipe's. */
+void sv_engine_of(const sv_recipe *r, int threads, sv_engine_options *out);
+/* Adds the provider to the engine's part of a setup: its name, and only where there is any its plugin (by hash) and options. */
+sv_status sv_provider_describe(const sv_provider_settings *p, yyjson_mut_doc *doc, yyjson_mut_val *object, sv_error *err);
+
 /* Painting options of the recipe; sizes and scheduler of the model where the recipe leaves them open. */
-void sv_paint_plan(const sv_recipe *r, const sv_pipeline *p, const sv_engine_plan *engine, sv_paint_options *out);
+void sv_paint_plan(const sv_recipe *r, const sv_draw_models *m, const sv_engine_plan *engine, sv_paint_options *out);
 
 /* The JSON of the generate setup (malloc): model hash, mappers, prompt template, negative, size, steps, guidance, scheduler with all its keys, image
  * format, run seed, and the engine: provider, its version, processor features, threads and batch. */
