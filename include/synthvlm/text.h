@@ -19,11 +19,11 @@ sv_status sv_view_parse(const char *name, sv_view *out, sv_error *err);
 const char *sv_view_name(sv_view view);
 
 /* The operator table, for --help, docs and the recipe checker. */
-typedef enum sv_op_kind { SV_OP_MAPPER, SV_OP_FILTER, SV_OP_DEDUPLICATOR } sv_op_kind;
+typedef enum sv_op_kind { SV_OP_MAPPER, SV_OP_FILTER, SV_OP_DEDUPLICATOR, SV_OP_SELECTOR } sv_op_kind;
 typedef struct sv_op_info {
     const char *name;    /* "alphanumeric_filter" */
     sv_op_kind kind;
-    const char *stat;    /* "alnum_ratio"; NULL for mappers and deduplicators */
+    const char *stat;    /* "alnum_ratio"; NULL for mappers, deduplicators and selectors */
     const char *help;    /* one line */
 } sv_op_info;
 size_t sv_op_count(void);

@@ -39,10 +39,12 @@ bool sv_range_keeps(const sv_range *r, double value);
 typedef struct sv_dedup {
     size_t (*key_size)(const void *state);
     sv_status (*key)(const void *state, sv_scan *s, void *key, sv_error *err);
+    const char *(*stat)(const void *state);      /* selectors, instead of key: names the statistic whose value, a double, is the key */
     sv_status (*learn)(void *state, const void *key, uint64_t number, int64_t *duplicate_of, sv_error *err);   /* -1: seen for the first time */
     void (*restart)(void *state);                                                   /* before the next pass: forgets everything (not if settle) */
     sv_status (*settle)(void *state, sv_error *err);                                                           /* the whole pool was learnt */
     sv_status (*recall)(const void *state, size_t index, uint64_t number, int64_t *duplicate_of, sv_error *err);
+    double (*cut)(const void *state);            /* selectors: the last value that is kept; what recall rejects repeats nothing */
 } sv_dedup;
 
 typedef struct sv_op {
@@ -54,7 +56,10 @@ typedef struct sv_op {
     void (*close)(void *state);                                                          /* frees what open made; may be NULL */
     sv_status (*measure)(const void *state, sv_scan *s, double *value, sv_error *err);   /* filters; value[1] too if there is a word_stat */
     sv_status (*map)(const void *state, sv_scan *s, sv_error *err);                      /* mappers */
-    const sv_dedup *dedup;                                                               /* deduplicators */
+    const sv_dedup *dedup;                                                               /* deduplicators and selectors */
+    int outside;                     /* sv_outside: filters that somebody else measures (outside.h), instead of measure */
+    const struct sv_op *also;        /* a second filter that the same entry of the list is, on the same settings */
+    size_t range_at;                 /* where the filter's range lies in its settings */
     /* Filters that find a word beside their number ("lang" beside "lang_score"): measured as a number, which is NaN where there is no word and which
      * `word` gives a name. A caption is kept if its value is in the range and the word is one that is kept. */
     const char *word_stat;
@@ -67,6 +72,8 @@ typedef struct sv_instance {
     const sv_op *op;
     void *state;
 } sv_instance;
+
+static inline const sv_range *sv_instance_range(const sv_instance *in) { return (const sv_range *)(const void *)((const char *)in->state + in->op->range_at); }
 
 /* Reads parameters (NULL or null: defaults) into memory of op->size bytes, as sv_options_read does; what only tells Data-Juicer how to run an
  * operator (num_proc, batch_size, ...) is read over. */
@@ -89,6 +96,7 @@ sv_status sv_document_comparable(const void *state, sv_scan *s, const char **out
 extern const sv_op sv_op_alphanumeric, sv_op_special_characters, sv_op_character_repetition, sv_op_word_repetition, sv_op_flagged_words,
     sv_op_text_length, sv_op_words_num, sv_op_average_line_length, sv_op_maximum_line_length, sv_op_whitespace_normalization,
     sv_op_punctuation_normalization, sv_op_clean_html, sv_op_clean_links, sv_op_fix_unicode, sv_op_token_num, sv_op_clip_token_length,
-    sv_op_document_dedup, sv_op_minhash_dedup, sv_op_perplexity, sv_op_language_id;
+    sv_op_document_dedup, sv_op_minhash_dedup, sv_op_perplexity, sv_op_language_id, sv_op_image_text_similarity, sv_op_image_text_matching,
+    sv_op_image_aspect_ratio, sv_op_image_shape, sv_op_image_size, sv_op_topk;
 
 #endif

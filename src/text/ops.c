@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/hash.h"
+#include "base/hash_cache.h"
 #include "text/op.h"
 
 static const sv_op *const rows[] = {
@@ -15,14 +15,15 @@ static const sv_op *const rows[] = {
     &sv_op_alphanumeric, &sv_op_special_characters, &sv_op_character_repetition, &sv_op_word_repetition, &sv_op_flagged_words,
     &sv_op_text_length, &sv_op_words_num, &sv_op_average_line_length, &sv_op_maximum_line_length,
     &sv_op_token_num, &sv_op_clip_token_length, &sv_op_perplexity, &sv_op_language_id,
-    &sv_op_document_dedup, &sv_op_minhash_dedup,
+    &sv_op_image_text_similarity, &sv_op_image_text_matching, &sv_op_image_aspect_ratio, &sv_op_image_shape, &sv_op_image_size,
+    &sv_op_document_dedup, &sv_op_minhash_dedup, &sv_op_topk,
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
 /* Operators that users of Data-Juicer bring along and that this version does not have. */
 static const char *const later[] = {
-    "document_simhash_deduplicator", "image_text_similarity_filter", "image_text_matching_filter",
-    "image_aspect_ratio_filter", "image_shape_filter", "image_size_filter", "image_deduplicator", "stopwords_filter"};
+    "document_simhash_deduplicator", "image_deduplicator", "stopwords_filter", "range_specified_field_selector", "frequency_specified_field_selector",
+    "random_selector"};
 enum { LATER = sizeof later / sizeof *later };
 
 /* Parameters of every Data-Juicer operator that say how it is run there and change no verdict: read over. */
@@ -147,34 +148,51 @@ void sv_instance_close(sv_instance *in) {
 
 static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-/* SHA-256 of a file; of a directory: of the sorted lines "name sha256" of its files. */
-static sv_status hash_path(const char *path, char out[SV_SHA256_HEX], sv_error *err) {
-    if (!sv_is_dir(path)) return sv_sha256_file(path, out, err);
+enum { MOST_FILES = 256 };
+typedef struct file_lines {
+    char *lines[MOST_FILES];     /* "name sha256\n" */
+    size_t count;
+} file_lines;
+
+static sv_status add_folder(file_lines *l, const char *path, const char *folder, sv_error *err);
+
+static sv_status add_entry(file_lines *l, const char *path, const char *folder, const char *name, sv_error *err) {
+    char *full = sv_path_join(path, name), hex[SV_SHA256_HEX];
+    if (!full) return sv_fail_memory(err, path, 0);
+    sv_status st = SV_OK;
+    if (sv_is_file(full) && (st = sv_sha256_file_cached(full, hex, err)) == SV_OK) {
+        sv_buf line = {0};
+        sv_buf_printf(&line, "%s%s%s %s\n", *folder ? folder : "", *folder ? "/" : "", name, hex);
+        if ((st = sv_buf_ok(&line, err)) == SV_OK) l->lines[l->count++] = line.data;
+    } else if (st == SV_OK && !*folder && sv_str_eq(name, "onnx") && sv_is_dir(full)) {
+        st = add_folder(l, full, name, err);      /* where models keep their graphs */
+    }
+    free(full);
+    return st;
+}
+
+static sv_status add_folder(file_lines *l, const char *path, const char *folder, sv_error *err) {
     DIR *dir = opendir(path);
     if (!dir) return sv_fail_errno(err, path, "cannot list");
-    char *lines[256];
-    size_t n = 0;
     sv_status st = SV_OK;
     for (struct dirent *e; st == SV_OK && (e = readdir(dir));) {
-        if (n == sizeof lines / sizeof *lines) {
-            st = sv_fail(err, SV_E_INPUT, path, "the directory holds more than %zu files", n);
-            break;
-        }
-        char *full = sv_path_join(path, e->d_name), hex[SV_SHA256_HEX];
-        if (!full) st = sv_fail_memory(err, path, 0);
-        else if (sv_is_file(full) && (st = sv_sha256_file(full, hex, err)) == SV_OK) {
-            sv_buf line = {0};
-            sv_buf_printf(&line, "%s %s\n", e->d_name, hex);
-            if ((st = sv_buf_ok(&line, err)) == SV_OK) lines[n++] = line.data;
-        }
-        free(full);
+        if (l->count == MOST_FILES) st = sv_fail(err, SV_E_INPUT, path, "the directory holds more than %d files", MOST_FILES);
+        else st = add_entry(l, path, folder, e->d_name, err);
     }
     closedir(dir);
-    qsort(lines, n, sizeof *lines, by_text);
+    return st;
+}
+
+/* SHA-256 of a file; of a directory: of the sorted lines "name sha256" of its files, those of its folder onnx among them. */
+static sv_status hash_path(const char *path, char out[SV_SHA256_HEX], sv_error *err) {
+    if (!sv_is_dir(path)) return sv_sha256_file_cached(path, out, err);
+    file_lines l = {.count = 0};
+    sv_status st = add_folder(&l, path, "", err);
+    qsort(l.lines, l.count, sizeof *l.lines, by_text);
     sv_buf all = {0};
-    for (size_t i = 0; i < n; i++) {
-        sv_buf_puts(&all, lines[i]);
-        free(lines[i]);
+    for (size_t i = 0; i < l.count; i++) {
+        sv_buf_puts(&all, l.lines[i]);
+        free(l.lines[i]);
     }
     if (st == SV_OK) st = sv_buf_ok(&all, err);
     if (st == SV_OK) sv_sha256_hex(all.data ? all.data : "", all.size, out);

@@ -3,6 +3,7 @@
 #define SV_TEXT_PROCESS_H
 
 #include "text/op.h"
+#include "text/outside.h"
 #include "text/scan.h"
 
 /* One operator of the list. */
@@ -13,6 +14,8 @@ typedef struct sv_step {
     bool measures;               /* ... and whether this filter is the one that measures it */
     size_t measured_by;          /* ... otherwise which step does: that one knows the word */
     size_t recalled;             /* ... and in this pass, if a later one */
+    size_t outside;              /* filters that are measured outside: which of them */
+    bool borrowed;               /* the settings belong to the step before: the second filter of one entry */
 } sv_step;
 
 /* Where a caption of the current call stands between two runs of operators. */
@@ -32,6 +35,7 @@ typedef struct sv_chunk {
 
 typedef struct sv_worker {
     sv_scan scan;
+    sv_buf outside[SV_OUTSIDE_ROWS];   /* texts of questions */
     sv_chunk *chunks;
 } sv_worker;
 
@@ -45,6 +49,10 @@ struct sv_process {
     size_t *stat_words;          /* of a statistic that is a word: the step that measures it; SIZE_MAX for numbers */
     size_t stat_count;
     char *json;
+    size_t *outside;             /* the steps that are measured outside */
+    size_t outside_count;
+    sv_outside_fn answer;
+    void *answer_user;
     int passes, pass;            /* pass: 0 .. passes - 1, the one that is running */
 
     /* memory of the current call, reused */

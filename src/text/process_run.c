@@ -1,5 +1,6 @@
 /* process_run.c - judging captions. The list falls into runs of mappers and filters, which look at one caption at a time and go on all
- * threads, and deduplicators between them, which see the captions in order. */
+ * threads, runs of filters that somebody else measures (outside.h), a few captions at a time, and deduplicators and selectors between them, which see
+ * the captions in order. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@ enum { CAPTIONS_PER_TURN = 256, CHUNK_BYTES = 1 << 18 };
 
 void sv_worker_free(sv_worker *w) {
     sv_scan_free(&w->scan);
+    for (int i = 0; i < SV_OUTSIDE_ROWS; i++) sv_buf_free(&w->outside[i]);
     while (w->chunks) {
         sv_chunk *next = w->chunks->next;
         free(w->chunks);
@@ -84,7 +86,12 @@ static sv_status judge(const sv_turn *t, sv_worker *w, size_t i, sv_error *err) 
         t->out[i].max = range->max;
         break;
     }
-    if (row->alive && t->keys) SV_TRY(t->keys->in.op->dedup->key(t->keys->in.state, &w->scan, p->keys + i * p->key_size, err));
+    if (row->alive && t->keys) {
+        const sv_dedup *d = t->keys->in.op->dedup;
+        unsigned char *key = p->keys + i * p->key_size;
+        if (d->stat) memcpy(key, &stats[t->keys->stat], sizeof *stats);
+        else SV_TRY(d->key(t->keys->in.state, &w->scan, key, err));
+    }
     return w->scan.changed ? keep_text(w, row, err) : SV_OK;
 }
 
@@ -94,6 +101,57 @@ static sv_status judge_range(void *user, unsigned thread, size_t begin, size_t e
         if (t->p->rows[i].alive) SV_TRY(judge(t, &t->p->workers[thread], i, err));
     return SV_OK;
 }
+
+/* ---- what is measured outside ---- */
+
+/* Takes captions out of the run that a filter's range, or a reason not to measure them, rejects. */
+static void apply_answer(const sv_turn *t, const sv_step *step, size_t i, double value, const char *reason) {
+    sv_row *row = &t->p->rows[i];
+    const sv_range *range = sv_instance_range(&step->in);
+    if (!reason && (isnan(value) || sv_range_keeps(range, value))) return;
+    reject(&t->out[i], row, step);
+    if (reason) {
+        t->out[i].rule = reason;
+        return;
+    }
+    t->out[i].value = value;
+    t->out[i].min = range->min;
+    t->out[i].max = range->max;
+}
+
+/* Asks one filter about those of the captions [begin, end) that are left. */
+static sv_status ask(const sv_turn *t, unsigned thread, const sv_step *step, size_t begin, size_t end, sv_error *err) {
+    sv_process *p = t->p;
+    sv_worker *w = &p->workers[thread];
+    sv_outside_row rows[SV_OUTSIDE_ROWS];
+    size_t of[SV_OUTSIDE_ROWS], n = 0;
+    for (size_t i = begin; i < end; i++) {
+        const sv_row *row = &p->rows[i];
+        if (!row->alive) continue;
+        if (!step->measures) {
+            apply_answer(t, step, i, p->stats[i * p->stat_count + step->stat], NULL);
+            continue;
+        }
+        bool spoken;
+        SV_TRY(sv_view_spoken(p->view, row->changed, row->text, row->size, &w->outside[n], &spoken, err));
+        rows[n] = (sv_outside_row){.number = t->in[i].number, .text = spoken ? w->outside[n].data : NULL, .size = w->outside[n].size, .value = NAN};
+        of[n++] = i;
+    }
+    if (n) SV_TRY(p->answer(p->answer_user, thread, step->outside, rows, n, err));
+    for (size_t k = 0; k < n; k++) {
+        p->stats[of[k] * p->stat_count + step->stat] = rows[k].value;
+        apply_answer(t, step, of[k], rows[k].value, rows[k].reason);
+    }
+    return SV_OK;
+}
+
+static sv_status ask_range(void *user, unsigned thread, size_t begin, size_t end, sv_error *err) {
+    const sv_turn *t = user;
+    for (size_t k = t->begin; k < t->end; k++) SV_TRY(ask(t, thread, &t->p->steps[k], begin, end, err));
+    return SV_OK;
+}
+
+/* ---- what sees the captions in order ---- */
 
 /* One thread, in order. In the learning pass of a deduplicator that must see the whole pool every caption ends here. */
 static sv_status look_for_duplicates(sv_turn *t, sv_step *step, bool learning, size_t n, sv_error *err) {
@@ -110,7 +168,14 @@ static sv_status look_for_duplicates(sv_turn *t, sv_step *step, bool learning, s
         }
         if (duplicate_of < 0) continue;
         reject(&t->out[i], &p->rows[i], step);
-        t->out[i].duplicate_of = duplicate_of;
+        if (!d->cut) {
+            t->out[i].duplicate_of = duplicate_of;
+            continue;
+        }
+        double cut = d->cut(step->in.state);
+        bool lowest = p->stats[i * p->stat_count + step->stat] > cut;
+        t->out[i].value = p->stats[i * p->stat_count + step->stat];
+        *(lowest ? &t->out[i].max : &t->out[i].min) = cut;
     }
     return SV_OK;
 }
@@ -170,13 +235,23 @@ sv_status sv_process_run(sv_process *p, const sv_caption_in *in, size_t n, unsig
     int whole_pool = 0;                          /* deduplicators passed that see the whole pool: the k-th learns in pass k */
     while (t.begin < p->step_count) {
         t.end = t.begin;
-        while (t.end < p->step_count && !p->steps[t.end].in.op->dedup) t.end++;
-        sv_step *dedup = t.end < p->step_count ? &p->steps[t.end] : NULL;
+        if (p->steps[t.begin].in.op->outside) {
+            while (t.end < p->step_count && p->steps[t.end].in.op->outside) t.end++;
+            if (!p->answer) return sv_fail(err, SV_E_USAGE, p->steps[t.begin].in.op->info.name, "needs pictures, and there are none here");
+            SV_TRY(sv_parallel(threads, n, SV_OUTSIDE_ROWS, ask_range, &t, err));
+            t.begin = t.end;
+            continue;
+        }
+        while (t.end < p->step_count && !p->steps[t.end].in.op->dedup && !p->steps[t.end].in.op->outside) t.end++;
+        sv_step *dedup = t.end < p->step_count && p->steps[t.end].in.op->dedup ? &p->steps[t.end] : NULL;
         bool learning = false;
         if (dedup && dedup->in.op->dedup->recall) learning = whole_pool++ == p->pass;
         t.keys = dedup && (learning || !dedup->in.op->dedup->recall) ? dedup : NULL;
         SV_TRY(sv_parallel(threads, n, CAPTIONS_PER_TURN, judge_range, &t, err));
-        if (!dedup) break;
+        if (!dedup) {
+            t.begin = t.end;
+            continue;
+        }
         SV_TRY(look_for_duplicates(&t, dedup, learning, n, err));
         if (learning) break;
         t.begin = t.end + 1;
