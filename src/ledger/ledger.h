@@ -125,6 +125,22 @@ typedef struct sv_caption_batch {  /* zero-initialise, reuse, sv_caption_batch_f
 void sv_caption_batch_free(sv_caption_batch *b);
 sv_status sv_ledger_read_captions(sv_ledger *l, int64_t after, size_t limit, sv_caption_batch *out, sv_error *err);
 
+/* ---- captions that come with a picture (pictures.c) ---- */
+
+/* Notes the picture of a caption: its name within the folder of a source. The last one said counts. */
+sv_status sv_ledger_put_picture(sv_ledger *l, int64_t number, int64_t source, const char *name, sv_error *err);
+/* [own] Where the pictures of a source lie: relative to the run directory, or absolute. Nothing is written if it is known already. */
+sv_status sv_ledger_put_picture_folder(sv_ledger *l, int64_t source, const char *folder, sv_error *err);
+/* Pictures of the captions after .. upto, in order; folder and name live until the callback returns. An older ledger has none. */
+typedef sv_status (*sv_picture_fn)(void *user, int64_t number, const char *folder, const char *name, sv_error *err);
+sv_status sv_ledger_each_picture(sv_ledger *l, int64_t after, int64_t upto, sv_picture_fn fn, void *user, sv_error *err);
+sv_status sv_ledger_picture_count(sv_ledger *l, int64_t *count, sv_error *err);
+
+/* What a filter has measured of a caption's picture under a setup (SV_STAGE_CURATE with the statistic as its name). key: a hash of what was measured. */
+sv_status sv_ledger_put_picture_stat(sv_ledger *l, int64_t setup, int64_t number, int64_t key, double value, sv_error *err);
+typedef sv_status (*sv_picture_stat_fn)(void *user, int64_t number, int64_t key, double value, sv_error *err);
+sv_status sv_ledger_each_picture_stat(sv_ledger *l, int64_t setup, int64_t after, int64_t upto, sv_picture_stat_fn fn, void *user, sv_error *err);
+
 /* ---- verdicts and the sample (verdicts.c) ---- */
 
 typedef struct sv_verdict {

@@ -102,6 +102,12 @@ static const char *const tables_3[] = {
     " STRICT, WITHOUT ROWID",
     "CREATE TABLE balances(setup INTEGER NOT NULL, concept INTEGER NOT NULL, cap INTEGER, quota INTEGER, kept INTEGER NOT NULL,"
     " PRIMARY KEY(setup, concept)) STRICT, WITHOUT ROWID",
+    /* Captions that came with a picture: its name within the folder of its source, and that folder, relative to the run directory. What filters have
+     * measured of it is kept, so that another limit measures nothing anew; `key` stands for the text and the file it was measured on. */
+    "CREATE TABLE pictures(number INTEGER PRIMARY KEY REFERENCES captions, source INTEGER NOT NULL REFERENCES sources, name TEXT NOT NULL) STRICT",
+    "CREATE TABLE picture_folders(source INTEGER PRIMARY KEY REFERENCES sources, folder TEXT NOT NULL) STRICT",
+    "CREATE TABLE picture_stats(setup INTEGER NOT NULL, number INTEGER NOT NULL, key INTEGER NOT NULL, value REAL NOT NULL,"
+    " PRIMARY KEY(setup, number)) STRICT, WITHOUT ROWID",
 };
 
 static const char *const views[] = {
@@ -207,6 +213,7 @@ static const char *const views[] = {
     " UNION ALL SELECT 'source', sha256, json_array(reading, size, complete, rows, added, repeated, faults) FROM sources"
     " UNION ALL SELECT 'caption', printf('%012d', c.number), json_array(c.id, c.text, s.sha256, c.line, o.origin, o.license)"
     "  FROM captions c JOIN sources s ON s.id = c.source JOIN origins o ON o.id = c.origin"
+    " UNION ALL SELECT 'picture', printf('%012d', p.number), json_array(s.sha256, p.name) FROM pictures p JOIN sources s ON s.id = p.source"
     " UNION ALL SELECT 'fault', s.sha256 || printf(' %012d', f.line), json_array(f.reason, f.detail) FROM ingest_faults f JOIN sources s ON s.id = f.source"
     " UNION ALL SELECT 'verdict', s.hash || printf(' %012d', v.number), json_array(v.keep, v.rule, printf('%!.17g', v.value), printf('%!.17g', v.min),"
     "  printf('%!.17g', v.max), v.duplicate_of, v.text, v.stats, v.detail) FROM verdicts v JOIN setups s ON s.id = v.setup"
