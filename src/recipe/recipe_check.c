@@ -45,6 +45,10 @@ static bool parameter_of_file(const char *process, const char *file, char *path,
     }
     yyjson_doc_free(doc);
     return found;
+        if (s->image && !s->images && is_stream) {
+            snprintf(path, sizeof path, "captions.sources[%zu].images", i);
+            return sv_hint(err, sv_fail(err, SV_E_RECIPE, path, "is missing: standard input has no folder of its own"), "name the folder that pictures lie in");
+        }
 }
 
 /* sv_process_open names "process[3].alphanumeric_filter.min_ratio"; here that becomes a path of the recipe. */

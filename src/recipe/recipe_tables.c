@@ -25,7 +25,9 @@ static const sv_option source_options[] = {
     {"source", SV_OPT_STRING, SOURCE(source), "null", .nullable = true,
      .help = "where the captions are from, said of every row that does not say so itself"},
     {"license", SV_OPT_STRING, SOURCE(license), "null", .nullable = true, .help = "their licence, likewise"},
-    LATER("image"), LATER("images"),
+    {"image", SV_OPT_STRING, SOURCE(image), "null", .nullable = true,
+     .help = "captions come with a picture: field or column with its file name; null: \"image\" (coco: by image_id), if `images` is given"},
+    {"images", SV_OPT_PATH, SOURCE(images), "null", .nullable = true, .help = "folder that those names are relative to; null: that of the captions file, if `image` is given"},
     {0}};
 
 #define CAPTIONS(f) AT(sv_captions_settings, f)

@@ -146,7 +146,7 @@ static void help_option(sv_buf *b, const sv_option *o, yyjson_val *value, int in
 static void help_process(sv_buf *b, yyjson_val *list, int indent) {
     size_t i, n;
     yyjson_val *entry, *key;
-    static const char *const kinds[] = {[SV_OP_MAPPER] = "mapper", [SV_OP_FILTER] = "filter", [SV_OP_DEDUPLICATOR] = "deduplicator"};
+    static const char *const kinds[] = {[SV_OP_MAPPER] = "mapper", [SV_OP_FILTER] = "filter", [SV_OP_DEDUPLICATOR] = "deduplicator", [SV_OP_SELECTOR] = "selector"};
     indent_by(b, indent);
     sv_buf_puts(b, "# Data-Juicer's operators, in order, by its names and parameters. Those of this version, each with what it can be told:\n");
     for (i = 0; i < sv_op_count(); i++) {

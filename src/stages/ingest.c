@@ -21,6 +21,7 @@ static sv_status reading_of(const sv_source_settings *s, char **json, sv_error *
     static const char *const formats[] = {"auto", "jsonl", "json", "txt", "csv", "tsv", "llava", "coco"};
     bool ok = yyjson_mut_obj_add_str(doc, o, "format", formats[s->format]);
     const char *const keys[] = {"id", "license", "source", "text"}, *const values[] = {s->id, s->license, s->source, s->text};
+    if (s->image || s->images) ok = ok && yyjson_mut_obj_add_str(doc, o, "image", s->image ? s->image : "");
     for (int i = 0; i < 4; i++)
         ok = ok && (values[i] ? yyjson_mut_obj_add_str(doc, o, keys[i], values[i]) : yyjson_mut_obj_add_null(doc, o, keys[i]));
     yyjson_mut_doc_set_root(doc, o);
@@ -136,6 +137,7 @@ static sv_status add_record(intake *in, sv_record *r, sv_error *err) {
         sv_added what;
         int64_t number;
         SV_TRY(sv_ledger_add_caption(in->run->ledger, &row, &what, &number, err));
+        if (r->image && what != SV_ADDED_OTHER) SV_TRY(sv_ledger_put_picture(in->run->ledger, number, in->source.id, r->image, err));
         if (what == SV_ADDED) {
             in->source.added++;
             in->report->added++;
@@ -213,6 +215,24 @@ static sv_status read_rows(intake *in, const struct stat *before, sv_error *err)
     return st;
 }
 
+/* Notes where the source's pictures lie. A folder that is gone matters only if something still has to be read from it. */
+static sv_status note_folder(const intake *in, bool done, sv_error *err) {
+    const sv_source_settings *s = in->settings;
+    if (!s->images && !s->image) return SV_OK;
+    char *folder = s->images ? sv_strdup(s->images) : sv_path_dir(s->path), *stored = NULL;
+    sv_status st = folder ? SV_OK : sv_fail_memory(err, in->name, 0);
+    bool there = st == SV_OK && sv_is_dir(folder);
+    if (st == SV_OK && !there && !done) {
+        sv_fail(err, SV_E_INPUT, folder, sv_file_exists(folder) ? "is not a folder" : "there is no such folder");
+        st = sv_hint(err, SV_E_INPUT, "the source's `images` names the folder that its pictures' names are relative to");
+    }
+    if (st == SV_OK && there && !(stored = sv_path_relative(folder, in->run->dir))) st = sv_fail_memory(err, folder, 0);
+    if (stored) st = sv_ledger_put_picture_folder(in->run->ledger, in->source.id, stored, err);
+    free(stored);
+    free(folder);
+    return st;
+}
+
 static sv_status take_in(intake *in, sv_error *err) {
     struct stat about;
     bool done = false;
@@ -226,13 +246,14 @@ static sv_status take_in(intake *in, sv_error *err) {
         SV_TRY(sv_ledger_find_path(in->run->ledger, in->stored, in->reading, &in->source, err));
         if (in->source.id) {
             in->report->skipped++;
-            return SV_OK;
+            return note_folder(in, true, err);
         }
         SV_TRY(spool_stdin(in, err));
     } else if (!(in->path = sv_strdup(in->settings->path)))
         return sv_fail_memory(err, in->name, 0);
     SV_TRY(identify(in, &about, &done, err));
     in->report->skipped += done;
+    SV_TRY(note_folder(in, done, err));
     if (done) return SV_OK;
     int64_t added = in->report->added, repeated = in->report->repeated, faults = in->report->faults;
     sv_status st = read_rows(in, &about, err);

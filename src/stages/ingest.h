@@ -30,6 +30,7 @@ typedef struct sv_record {
     int64_t line;                /* from 1; of arrays: the item, from 1; of csv: the line where the record begins */
     const char *text, *id, *origin, *license;   /* id NULL: none given; origin, license NULL: not stated in the row */
     size_t text_size, id_size;
+    const char *image;           /* name of its picture, inside the source's folder of pictures; NULL: none */
     const char *fault;           /* not NULL: the row is bad; a short stable word ("bad_json") */
     sv_buf detail;               /* and what is wrong with it; reused from record to record */
 } sv_record;
@@ -44,8 +45,12 @@ typedef struct sv_reader {
     char *whole;
     yyjson_arr_iter items;
     int64_t index;
+    const char *image;           /* field with the picture's name; NULL: captions come without, or (coco) by image_id */
+    bool images;                 /* rows have pictures */
+    struct sv_image_entry *files;   /* coco: names of pictures by id, sorted */
+    size_t file_count;
     sv_buf record, number;       /* the csv record with its quotes undone; an integer id in words */
-    int columns[4];              /* of text, id, source, license; -1: none */
+    int columns[5];              /* of text, id, source, license, image; -1: none */
     sv_buf fields;               /* size_t pairs: begin and end of every field */
 } sv_reader;
 
@@ -68,5 +73,7 @@ void sv_record_fault(sv_record *r, const char *fault, const char *detail, ...) S
 void sv_escape_bytes(sv_buf *out, const char *s, size_t n);
 /* invalid_utf8 or nul_character if a value is not what a caption may hold. */
 bool sv_record_check_text(sv_record *r, const char *what, const char *s, size_t n);
+/* Takes the name of a picture; one that leads out of the folder is bad_image_name. NULL or empty: the row has none. */
+bool sv_record_take_image(sv_record *r, const char *name, size_t n);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/utf8.h"
 #include "stages/ingest.h"
 
@@ -68,6 +69,67 @@ static void take_origin(sv_record *out, yyjson_val *object) {
     if (yyjson_is_str(license) && sv_record_check_text(out, "license", yyjson_get_str(license), yyjson_get_len(license))) out->license = yyjson_get_str(license);
 }
 
+/* ---- pictures ---- */
+
+typedef struct sv_image_entry {
+    uint64_t id;                 /* hash of the id as text */
+    const char *name;
+} sv_image_entry;
+
+/* Ids are whole numbers, or strings in some exports. Returns false for anything else. */
+static bool image_id(yyjson_val *v, uint64_t *out) {
+    char number[32];
+    const char *text = yyjson_get_str(v);
+    if (yyjson_is_sint(v)) snprintf(number, sizeof number, "%" PRId64, yyjson_get_sint(v));
+    else if (yyjson_is_uint(v)) snprintf(number, sizeof number, "%" PRIu64, yyjson_get_uint(v));
+    else if (!text) return false;
+    if (!text) text = number;
+    *out = sv_hash64(text, strlen(text), 0);
+    return true;
+}
+
+static int by_image_id(const void *a, const void *b) {
+    uint64_t x = ((const sv_image_entry *)a)->id, y = ((const sv_image_entry *)b)->id;
+    return (x > y) - (x < y);
+}
+
+/* COCO's array "images": id and file_name. */
+static sv_status read_image_names(sv_reader *r, sv_error *err) {
+    yyjson_val *list = yyjson_obj_get(yyjson_doc_get_root(r->doc), "images"), *v;
+    size_t i, n = yyjson_arr_size(list);
+    if (!yyjson_is_arr(list)) return sv_fail(err, SV_E_INPUT, r->path, "has no array \"images\", which names the pictures of a COCO file");
+    r->files = malloc((n + 1) * sizeof *r->files);
+    if (!r->files) return sv_fail_memory(err, r->path, n * sizeof *r->files);
+    yyjson_arr_foreach(list, i, n, v) {
+        sv_image_entry e = {.name = yyjson_get_str(yyjson_obj_get(v, "file_name"))};
+        if (e.name && image_id(yyjson_obj_get(v, "id"), &e.id)) r->files[r->file_count++] = e;
+    }
+    qsort(r->files, r->file_count, sizeof *r->files, by_image_id);
+    return SV_OK;
+}
+
+/* The name of a row's picture: a string, a list of one string, or nothing; of COCO's annotations by their image_id. */
+static bool take_image(sv_reader *r, sv_record *out, yyjson_val *object) {
+    if (!r->images) return true;
+    yyjson_val *v = r->image ? yyjson_obj_get(object, r->image) : NULL;
+    if (yyjson_is_arr(v)) {
+        if (yyjson_arr_size(v) > 1) {
+            sv_record_fault(out, "several_images", "the row has %zu pictures, a caption goes with one", yyjson_arr_size(v));
+            return false;
+        }
+        v = yyjson_arr_get_first(v);
+    }
+    if (r->image && v && !yyjson_is_null(v) && !yyjson_is_str(v)) {
+        sv_record_fault(out, "not_a_string", "the field \"%s\" is %s", r->image, yyjson_get_type_desc(v));
+        return false;
+    }
+    if (r->image) return sv_record_take_image(out, yyjson_get_str(v), yyjson_get_len(v));
+    sv_image_entry wanted = {0}, *found = NULL;
+    if (image_id(yyjson_obj_get(object, "image_id"), &wanted.id) && r->file_count)
+        found = bsearch(&wanted, r->files, r->file_count, sizeof *r->files, by_image_id);
+    return !found || sv_record_take_image(out, found->name, strlen(found->name));
+}
+
 static void take_object(sv_reader *r, sv_record *out, yyjson_val *object) {
     if (!yyjson_is_obj(object)) {
         sv_record_fault(out, "not_an_object", "the row is %s", object ? yyjson_get_type_desc(object) : "nothing");
@@ -76,6 +138,7 @@ static void take_object(sv_reader *r, sv_record *out, yyjson_val *object) {
     const char *field = r->settings->text;
     if (!take_text(out, field, object, yyjson_obj_get(object, field))) return;
     if (r->settings->id && !take_id(r, out, yyjson_obj_get(object, r->settings->id))) return;
+    if (!take_image(r, out, object)) return;
     take_origin(out, object);
 }
 
@@ -137,7 +200,7 @@ static sv_status open_coco(sv_reader *r, sv_error *err) {
     SV_TRY(read_whole(r, err));
     yyjson_val *list = yyjson_obj_get(yyjson_doc_get_root(r->doc), "annotations");
     if (!yyjson_arr_iter_init(list, &r->items)) return sv_fail(err, SV_E_INPUT, r->path, "is not a COCO file: it has no array \"annotations\"");
-    return SV_OK;
+    return r->images && !r->image ? read_image_names(r, err) : SV_OK;
 }
 
 static sv_status next_item(sv_reader *r, sv_record *out, bool *end, sv_error *err) {
@@ -175,6 +238,7 @@ static sv_status next_conversation(sv_reader *r, sv_record *out, bool *end, sv_e
     }
     if (!take_text(out, "value", said, yyjson_obj_get(said, "value"))) return SV_OK;
     if (r->settings->id && !take_id(r, out, yyjson_obj_get(item, r->settings->id))) return SV_OK;
+    if (!take_image(r, out, item)) return SV_OK;
     take_origin(out, item);
     return SV_OK;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/file.h"
 #include "base/utf8.h"
 #include "stages/ingest.h"
 
@@ -52,11 +53,14 @@ static sv_status by_content(sv_reader *r, const sv_reader_format **out, sv_error
 }
 
 sv_status sv_reader_open(sv_reader *r, const char *path, const char *name, const sv_source_settings *s, sv_error *err) {
-    *r = (sv_reader){.path = path, .settings = s};
+    *r = (sv_reader){.path = path, .settings = s, .image = s->image, .images = s->image || s->images};
     sv_status st = sv_stream_open(&r->in, path, err);
     if (st == SV_OK && s->format > 0 && (size_t)s->format <= FORMATS) r->format = formats[s->format - 1];
     if (st == SV_OK && !r->format) r->format = by_name(name);
     if (st == SV_OK && !r->format) st = by_content(r, &r->format, err);
+    if (st == SV_OK && r->images && !r->image && r->format != &sv_reader_coco) r->image = "image";
+    if (st == SV_OK && r->images && r->format == &sv_reader_txt)
+        st = sv_hint(err, sv_fail(err, SV_E_INPUT, path, "a plain list of captions cannot name pictures"), "use jsonl, csv, tsv, llava or coco");
     if (st == SV_OK && r->format->open) st = r->format->open(r, err);
     if (st != SV_OK) sv_reader_close(r);
     return st;
@@ -65,6 +69,7 @@ sv_status sv_reader_open(sv_reader *r, const char *path, const char *name, const
 void sv_reader_close(sv_reader *r) {
     yyjson_doc_free(r->doc);
     free(r->whole);
+    free(r->files);
     sv_buf_free(&r->record);
     sv_buf_free(&r->number);
     sv_buf_free(&r->fields);
@@ -115,5 +120,15 @@ bool sv_record_check_text(sv_record *r, const char *what, const char *s, size_t 
     else
         sv_record_fault(r, "nul_character", "%.60s: a NUL character at byte %zu: ", what, (size_t)((const char *)memchr(s, 0, n) - s) + 1);
     sv_escape_bytes(&r->detail, s, n);
+    return false;
+}
+
+bool sv_record_take_image(sv_record *r, const char *name, size_t n) {
+    if (!name || !n) return true;
+    if (!sv_record_check_text(r, "image", name, n)) return false;
+    r->image = name;
+    if (sv_path_is_inside(name)) return true;
+    sv_record_fault(r, "bad_image_name", "the picture's name must stay inside its folder (no \"..\", not absolute, no control characters): ");
+    sv_escape_bytes(&r->detail, name, n);
     return false;
 }

@@ -142,11 +142,11 @@ static sv_status no_column(const sv_reader *r, sv_error *err) {
 }
 
 static sv_status open_table(sv_reader *r, bool csv, sv_error *err) {
-    const char *wanted[] = {r->settings->text, r->settings->id, "source", "license"};
-    for (int i = 0; i < 4; i++) r->columns[i] = -1;
+    const char *wanted[] = {r->settings->text, r->settings->id, "source", "license", r->image};
+    for (int i = 0; i < 5; i++) r->columns[i] = -1;
     if (is_position(r->settings->text)) {
-        for (int i = 0; i < 2; i++)
-            if (wanted[i] && is_position(wanted[i])) r->columns[i] = (int)strtol(wanted[i], NULL, 10) - 1;
+        for (int i = 0; i < 5; i++)
+            if (i != 2 && i != 3 && wanted[i] && is_position(wanted[i])) r->columns[i] = (int)strtol(wanted[i], NULL, 10) - 1;
         return SV_OK;
     }
     int64_t line = 0, open_line;
@@ -154,7 +154,9 @@ static sv_status open_table(sv_reader *r, bool csv, sv_error *err) {
     SV_TRY(read_record(r, csv, &line, &open_line, &end, err));
     if (end) return SV_OK;   /* an empty file: told by who counts the rows */
     if (open_line) return sv_fail(err, SV_E_INPUT, r->path, "the quote opened on line %lld is never closed", (long long)open_line);
-    for (int i = 0; i < 4; i++) r->columns[i] = find_column(r, wanted[i]);
+    for (int i = 0; i < 5; i++) r->columns[i] = find_column(r, wanted[i]);
+    if (r->columns[0] >= 0 && r->image && r->columns[4] < 0)
+        return sv_hint(err, sv_fail(err, SV_E_INPUT, r->path, "has no column \"%s\" with the names of pictures", r->image), "set the source's `image` to its name");
     return r->columns[0] < 0 ? no_column(r, err) : SV_OK;
 }
 
@@ -190,6 +192,8 @@ static sv_status next_record(sv_reader *r, bool csv, sv_record *out, bool *end, 
     out->id = take(r, 1, &out->id_size);
     if (out->id && !out->id_size) out->id = NULL;   /* an empty cell is no id */
     if (out->id && !sv_record_check_text(out, "id", out->id, out->id_size)) return SV_OK;
+    const char *image = take(r, 4, &n);
+    if (!sv_record_take_image(out, image, n)) return SV_OK;
     out->origin = take(r, 2, &n);
     if (out->origin && (!n || !sv_record_check_text(out, "source", out->origin, n))) out->origin = NULL;
     out->license = take(r, 3, &n);
