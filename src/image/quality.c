@@ -15,6 +15,7 @@ void sv_quality_work_free(sv_quality_work *w) {
     sv_image_free(&w->rgb);
     sv_image_free(&w->grey);
     sv_image_free(&w->small);
+    for (int i = 0; i < 2; i++) sv_image_free(&w->halves[i]);
 }
 
 static size_t pixels(const sv_image *im) { return (size_t)im->width * (size_t)im->height; }
@@ -174,6 +175,10 @@ sv_status sv_quality(const sv_image *im, sv_measure measure, int side, sv_qualit
     case SV_MEASURE_CONTRAST: *value = contrast(grey); return SV_OK;
     case SV_MEASURE_DETAIL: *value = detail(grey); return SV_OK;
     case SV_MEASURE_CLEAN: *value = clean(grey); return SV_OK;
+    case SV_MEASURE_UNMARKED:
+        SV_TRY(sv_lettered_share(grey, w, value, err));
+        *value = 1.0 - *value;
+        return SV_OK;
     default: return sv_fail(err, SV_E_INTERNAL, "quality", "there is no measure %d", (int)measure);
     }
 }

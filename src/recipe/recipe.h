@@ -48,6 +48,22 @@ typedef struct sv_balance_settings {
 } sv_balance_settings;
 enum { SV_DRAWS_ONCE, SV_DRAWS_EACH };
 
+/* A benchmark's file: captions that repeat its texts are rejected. */
+typedef struct sv_against_settings {
+    char *path;
+    char *fields;             /* JSON: a name or a list of names; NULL: the usual ones */
+} sv_against_settings;
+
+typedef struct sv_decontaminate_settings {
+    sv_against_settings *against;
+    size_t count;             /* 0: no decontamination */
+    int64_t ngram;            /* words of a run that is too much; INT64_MIN: runs are not looked at */
+    struct {
+        double jaccard_threshold;   /* NaN: near-duplicates are not looked for */
+        int64_t window_size, num_permutations;
+    } minhash;
+} sv_decontaminate_settings;
+
 typedef struct sv_captions_settings {
     sv_source_settings *sources;
     size_t source_count;
@@ -55,6 +71,7 @@ typedef struct sv_captions_settings {
     char *process;            /* JSON list for sv_process_open, "[]" if there is none; files in it are resolved */
     int64_t sample;           /* INT64_MIN: all */
     sv_balance_settings balance;
+    sv_decontaminate_settings decontaminate;
     sv_judge_recipe judge;
 } sv_captions_settings;
 
@@ -142,8 +159,10 @@ typedef struct sv_ssim_settings { int64_t base, low; } sv_ssim_settings;
 
 /* The scores of one picture, in the order in which they are computed and written down; `weighted` is made of them (recipe_terms.c). */
 typedef enum sv_term {
-    SV_TERM_CLIP, SV_TERM_SSIM, SV_TERM_CLEAN, SV_TERM_COLOUR, SV_TERM_CONTRAST, SV_TERM_DETAIL, SV_TERM_EXPOSURE, SV_TERM_SHARPNESS, SV_TERM_UNMARKED, SV_TERMS
+    SV_TERM_CLIP, SV_TERM_SSIM, SV_TERM_CLEAN, SV_TERM_COLOUR, SV_TERM_CONTRAST, SV_TERM_DETAIL, SV_TERM_EXPOSURE, SV_TERM_SHARPNESS, SV_TERM_UNMARKED, SV_TERMS,
+    SV_TERM_HELD_OUT = SV_TERMS   /* a score that nothing may use */
 } sv_term;
+#define SV_HELD_OUT "held_out"
 #define SV_TERM_FIELDS clip, ssim, clean, colour, contrast, detail, exposure, sharpness, unmarked
 extern const char *const sv_term_names[SV_TERMS];
 
@@ -241,7 +260,8 @@ typedef struct sv_section {
     size_t offset;                       /* of the struct in the parent's struct; lists: of the pointer to the items */
     size_t count_offset, item_size;      /* lists: of their number in the parent's struct, and bytes of one item (also with plain) */
     const struct sv_section *children;   /* nested sections, ends with {0}; NULL: none */
-    const char *plain;                   /* the option that a plain value in the map's place stands for (a number or a text); NULL: it must be a map */
+    const char *plain;                   /* the option that a plain value in the map's place stands for (a number or a text); NULL: it must be a map.
+                                            Lists: the option that a plain text in the place of an item, or of the whole list, stands for */
     bool optional;                       /* lists: may be left out or empty */
     const char *help;
 } sv_section;
@@ -262,8 +282,9 @@ sv_status sv_recipe_read(sv_recipe **out, const char *text, size_t size, const c
 
 /* What the judge must at least give: the recipe's word, otherwise 0.5 for yes_no, 3 for score. */
 double sv_recipe_judge_min(const sv_judge_recipe *judge);
-/* The prompt file of the judge as text (malloc); NULL text if the recipe names none. SV_E_RECIPE under "captions.judge.prompt". */
-sv_status sv_recipe_judge_prompt(const sv_judge_recipe *judge, char **text, sv_error *err);
+/* The prompt file of the judge as text (malloc); NULL text if the recipe names none. SV_E_RECIPE under its key.
+ * section: "captions.judge" or "score.judge_image". */
+sv_status sv_recipe_judge_prompt(const sv_judge_recipe *judge, const char *section, char **text, sv_error *err);
 
 /* ---- between the files of src/recipe ---- */
 
@@ -286,7 +307,7 @@ void sv_balance_plan_free(sv_balance_plan *plan);
 sv_status sv_recipe_check_quotas(const sv_recipe *r, sv_error *err);
 
 /* recipe_judge.c */
-sv_status sv_recipe_check_judge(const sv_judge_recipe *judge, sv_error *err);
+sv_status sv_recipe_check_judge(const sv_judge_recipe *judge, const char *section, sv_error *err);
 
 /* recipe_balance.c */
 sv_status sv_recipe_check_balance(const sv_captions_settings *captions, sv_error *err);

@@ -15,6 +15,28 @@ static sv_status check_name(const sv_recipe *r, sv_error *err) {
     return sv_fail(err, SV_E_RECIPE, "name", "must be 1 to 100 bytes of one line, without / and \\, not beginning with a dot");
 }
 
+static bool is_name_list(const char *json) {
+    yyjson_doc *doc = json ? yyjson_read(json, strlen(json), 0) : NULL;
+    yyjson_val *root = yyjson_doc_get_root(doc), *name;
+    size_t i, n;
+    bool good = !json || yyjson_is_null(root) || (yyjson_is_str(root) && yyjson_get_len(root)) || (yyjson_is_arr(root) && yyjson_arr_size(root));
+    yyjson_arr_foreach(root, i, n, name) good = good && yyjson_is_str(name) && yyjson_get_len(name);
+    yyjson_doc_free(doc);
+    return good;
+}
+
+static sv_status check_decontaminate(const sv_decontaminate_settings *d, sv_error *err) {
+    char path[80];
+    for (size_t i = 0; i < d->count; i++) {
+        snprintf(path, sizeof path, "captions.decontaminate.against[%zu].path", i);
+        if (!*d->against[i].path) return sv_fail(err, SV_E_RECIPE, path, "must not be empty");
+        snprintf(path, sizeof path, "captions.decontaminate.against[%zu].fields", i);
+        if (!is_name_list(d->against[i].fields))
+            return sv_hint(err, sv_fail(err, SV_E_RECIPE, path, "must be the name of a field or a list of names"), "write fields: [question, answer]");
+    }
+    return SV_OK;
+}
+
 static sv_status check_sources(const sv_recipe *r, sv_error *err) {
     size_t streams = 0;
     char path[64];
@@ -23,6 +45,10 @@ static sv_status check_sources(const sv_recipe *r, sv_error *err) {
         bool is_stream = strcmp(s->path, "-") == 0;
         snprintf(path, sizeof path, "captions.sources[%zu].path", i);
         if (!*s->path) return sv_fail(err, SV_E_RECIPE, path, "must not be empty");
+        if (s->image && !s->images && is_stream) {
+            snprintf(path, sizeof path, "captions.sources[%zu].images", i);
+            return sv_hint(err, sv_fail(err, SV_E_RECIPE, path, "is missing: standard input has no folder of its own"), "name the folder that pictures lie in");
+        }
         if (is_stream && ++streams > 1) return sv_fail(err, SV_E_RECIPE, path, "standard input can be read only once");
     }
     return SV_OK;
@@ -45,10 +71,6 @@ static bool parameter_of_file(const char *process, const char *file, char *path,
     }
     yyjson_doc_free(doc);
     return found;
-        if (s->image && !s->images && is_stream) {
-            snprintf(path, sizeof path, "captions.sources[%zu].images", i);
-            return sv_hint(err, sv_fail(err, SV_E_RECIPE, path, "is missing: standard input has no folder of its own"), "name the folder that pictures lie in");
-        }
 }
 
 /* sv_process_open names "process[3].alphanumeric_filter.min_ratio"; here that becomes a path of the recipe. */
@@ -207,18 +229,32 @@ static sv_status check_also(const char *json, sv_error *err) {
     return st;
 }
 
+static sv_status check_flavour(const char *path, const char *flavour, sv_error *err) {
+    const char *names[32];
+    size_t n = 0;
+    if (sv_clip_flavour_find(flavour)) return SV_OK;
+    for (size_t i = 0; i < sv_clip_flavour_count() && n < 32; i++) names[n++] = sv_clip_flavour_at(i)->name;
+    return no_such(path, "flavour", flavour, names, n, err);
+}
+
+/* A judge that is held out must not be the one that selects. */
+static sv_status check_held_out(const sv_recipe *r, sv_error *err) {
+    const sv_held_out_settings *h = &r->score.held_out;
+    SV_TRY(check_flavour("score.held_out.flavour", h->flavour, err));
+    if (!h->model || !r->score.clip.model || strcmp(h->model, r->score.clip.model) != 0) return SV_OK;
+    sv_fail(err, SV_E_RECIPE, "score.held_out.model", "is the model of score.clip, which selects");
+    return sv_hint(err, SV_E_RECIPE, "name another CLIP, trained on other data or of another size: its opinion is worth having because nothing follows it");
+}
+
 static sv_status check_score(const sv_recipe *r, sv_error *err) {
     const sv_score_settings *s = &r->score;
-    if (!sv_clip_flavour_find(s->clip.flavour)) {
-        const char *names[32];
-        size_t n = 0;
-        for (size_t i = 0; i < sv_clip_flavour_count() && n < 32; i++) names[n++] = sv_clip_flavour_at(i)->name;
-        return no_such("score.clip.flavour", "flavour", s->clip.flavour, names, n, err);
-    }
+    SV_TRY(check_flavour("score.clip.flavour", s->clip.flavour, err));
     if (s->ssim.low > s->ssim.base) {
         return sv_fail(err, SV_E_RECIPE, "score.ssim.low", "must not be above base, which is %lld", (long long)s->ssim.base);
     }
     SV_TRY(check_also(s->also, err));
+    SV_TRY(check_held_out(r, err));
+    SV_TRY(sv_recipe_check_judge(&s->judge_image.chat, "score.judge_image", err));
     if (s->pillow == 12) return sv_fail(err, SV_E_RECIPE, "score.pillow", "must be 13 or 11");
     return SV_OK;
 }
@@ -246,7 +282,8 @@ sv_status sv_recipe_check(const sv_recipe *r, sv_error *err) {
     SV_TRY(check_name(r, err));
     SV_TRY(check_sources(r, err));
     SV_TRY(check_process(r, err));
-    SV_TRY(sv_recipe_check_judge(&r->captions.judge, err));
+    SV_TRY(check_decontaminate(&r->captions.decontaminate, err));
+    SV_TRY(sv_recipe_check_judge(&r->captions.judge, "captions.judge", err));
     SV_TRY(sv_recipe_check_balance(&r->captions, err));
     SV_TRY(check_generate(r, err));
     SV_TRY(check_score(r, err));

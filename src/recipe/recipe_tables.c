@@ -38,7 +38,6 @@ static const sv_option captions_options[] = {
      .help = "Data-Juicer's list of mappers, filters and deduplicators, in order"},
     {"sample", SV_OPT_INT, CAPTIONS(sample), "null", .nullable = true, .min = 1, .max = ANY_POSITIVE,
      .help = "draw images for at most so many kept captions, chosen by seed"},
-    LATER("decontaminate"),
     {0}};
 
 #define JUDGE(f) AT(sv_judge_recipe, f)
@@ -295,9 +294,33 @@ static const sv_section balance_sections[] = {
      .help = "what captions speak of: docs/BALANCE.md"},
     {0}};
 
+static const sv_option against_options[] = {
+    {"path", SV_OPT_PATH, AT(sv_against_settings, path), NULL, .help = "a benchmark's file: txt, jsonl or json, also .gz or .zst; the name alone will do"},
+    {"fields", SV_OPT_JSON, AT(sv_against_settings, fields), "null", .nullable = true, .choices = "a name or a list of names",
+     .help = "JSON fields that hold its texts; null: question, answer, caption and the like"},
+    {0}};
+#define CLEAN(f) AT(sv_decontaminate_settings, f)
+static const sv_option decontaminate_options[] = {
+    {"ngram", SV_OPT_INT, CLEAN(ngram), "13", .nullable = true, .min = 2, .max = 1000,
+     .help = "a caption that has so many words in a row from a text repeats it; null: only the whole text counts"},
+    {0}};
+static const sv_option decontaminate_minhash_options[] = {
+    {"jaccard_threshold", SV_OPT_REAL, AT(sv_decontaminate_settings, minhash.jaccard_threshold), "0.7", .nullable = true, .min = 0.01, .max = 1,
+     .help = "share of common word groups from which on a caption repeats a text; null: no near-duplicates"},
+    {"window_size", SV_OPT_INT, AT(sv_decontaminate_settings, minhash.window_size), "5", .min = 1, .max = 1000, .help = "words of a group"},
+    {"num_permutations", SV_OPT_INT, AT(sv_decontaminate_settings, minhash.num_permutations), "256", .min = 16, .max = 4096, .help = "length of a signature"},
+    {0}};
+static const sv_section decontaminate_sections[] = {
+    {"against", SV_SECTION_LIST, against_options, CLEAN(against), CLEAN(count), sizeof(sv_against_settings), .plain = "path", .optional = true,
+     .help = "files of benchmarks: docs/FILTERS.md"},
+    {"minhash", SV_SECTION_MAP, decontaminate_minhash_options, 0, .help = "near-duplicates, of any length from one word group on"},
+    {0}};
+
 static const sv_section captions_sections[] = {
     {"sources", SV_SECTION_LIST, source_options, CAPTIONS(sources), CAPTIONS(source_count), sizeof(sv_source_settings),
      .help = "the files with captions"},
+    {"decontaminate", SV_SECTION_MAP, decontaminate_options, CAPTIONS(decontaminate), .children = decontaminate_sections,
+     .help = "captions that repeat a benchmark's text are rejected"},
     {"judge", SV_SECTION_MAP, judge_options, CAPTIONS(judge), .help = "a language model's word on every caption that the list keeps"},
     {"balance", SV_SECTION_MAP, balance_options, CAPTIONS(balance), .children = balance_sections,
      .help = "limits for what many captions speak of, before the sample is drawn"},

@@ -16,7 +16,7 @@ sv_status sv_caption_judge_open(sv_rundir *run, sv_caption_judge *out, sv_error 
     const sv_judge_recipe *r = &run->recipe->captions.judge;
     *out = (sv_caption_judge){.on = r->url != NULL};
     if (!out->on) return SV_OK;
-    sv_status st = sv_recipe_judge_prompt(r, &out->prompt, err);
+    sv_status st = sv_recipe_judge_prompt(r, "captions.judge", &out->prompt, err);
     out->settings = (sv_judge_settings){.url = r->url, .model = r->model, .prompt = out->prompt, .grade = (sv_grade)r->grade, .max_tokens = r->max_tokens,
                                         .seed = r->seed, .temperature = r->temperature, .timeout = r->timeout, .concurrency = (int)r->concurrency,
                                         .retries = (int)r->retries};

@@ -11,13 +11,13 @@
 
 /* What scorers keep of a caption. */
 struct sv_scored_text {
-    float *clip;                 /* [dim], NULL where CLIPScore is off */
+    float *clip, *held_out;      /* [dim], NULL where that CLIP is off */
 };
 
 /* Memory of one thread. */
 struct sv_score_memory {
     sv_ssim_work *ssim;
-    float *embeddings;           /* [rows, dim] */
+    float *embeddings, *held_out;   /* [rows, dim], of the newest call */
     sv_quality_work quality;
 };
 
@@ -34,8 +34,11 @@ typedef struct sv_scorer_kind {
                        const sv_image *const *images, double *values, sv_error *err);
 } sv_scorer_kind;
 
-extern const sv_scorer_kind sv_scorer_clip, sv_scorer_ssim;
+extern const sv_scorer_kind sv_scorer_clip, sv_scorer_ssim, sv_scorer_held_out;
+/* Cosine of a text's embedding (length 1) and a picture's as it is kept in half precision. */
+double sv_kept_cosine(const float *text, const float *kept, size_t dim);
 /* For every measure of image/quality.h. */
-extern const sv_scorer_kind sv_scorer_clean, sv_scorer_colour, sv_scorer_contrast, sv_scorer_detail, sv_scorer_exposure, sv_scorer_sharpness;
+extern const sv_scorer_kind sv_scorer_clean, sv_scorer_colour, sv_scorer_contrast, sv_scorer_detail, sv_scorer_exposure, sv_scorer_sharpness,
+                            sv_scorer_unmarked;
 
 #endif

@@ -11,6 +11,7 @@ static sv_measure measure_of(sv_term term) {
     case SV_TERM_DETAIL: return SV_MEASURE_DETAIL;
     case SV_TERM_EXPOSURE: return SV_MEASURE_EXPOSURE;
     case SV_TERM_SHARPNESS: return SV_MEASURE_SHARPNESS;
+    case SV_TERM_UNMARKED: return SV_MEASURE_UNMARKED;
     default: return SV_MEASURES;   /* refused by sv_quality */
     }
 }
@@ -35,4 +36,4 @@ static sv_status quality_score(sv_term term, void *state, const sv_recipe *r, in
 #define QUALITY(term) {term, quality_wanted, NULL, NULL, quality_describe, quality_score}
 const sv_scorer_kind sv_scorer_clean = QUALITY(SV_TERM_CLEAN), sv_scorer_colour = QUALITY(SV_TERM_COLOUR),
                      sv_scorer_contrast = QUALITY(SV_TERM_CONTRAST), sv_scorer_detail = QUALITY(SV_TERM_DETAIL), sv_scorer_exposure = QUALITY(SV_TERM_EXPOSURE),
-                     sv_scorer_sharpness = QUALITY(SV_TERM_SHARPNESS);
+                     sv_scorer_sharpness = QUALITY(SV_TERM_SHARPNESS), sv_scorer_unmarked = QUALITY(SV_TERM_UNMARKED);

@@ -1,13 +1,14 @@
 /* scorers.c - the scorers that a recipe asks for, opened together and run one after the other on the same pictures. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "stages/scorer.h"
 
-/* In the order of sv_term. */
+/* In the order of sv_term; what is only told comes last. */
 static const sv_scorer_kind *const kinds[] = {
     &sv_scorer_clip, &sv_scorer_ssim, &sv_scorer_clean, &sv_scorer_colour, &sv_scorer_contrast, &sv_scorer_detail,
-    &sv_scorer_exposure, &sv_scorer_sharpness,
+    &sv_scorer_exposure, &sv_scorer_sharpness, &sv_scorer_unmarked, &sv_scorer_held_out,
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 _Static_assert((int)KINDS <= (int)SV_MOST_SCORERS, "raise SV_MOST_SCORERS");
@@ -18,7 +19,7 @@ struct sv_scorers {
     size_t count;
     const sv_scorer_kind *kind[KINDS];
     void *state[KINDS];
-    sv_clip *clip;               /* also what prepares texts; owned through state */
+    sv_clip *clip, *held_out;    /* also what prepares texts; owned through state */
 };
 
 sv_status sv_scorers_open(sv_scorers **out, const sv_recipe *r, int rows, sv_error *err) {
@@ -35,6 +36,7 @@ sv_status sv_scorers_open(sv_scorers **out, const sv_recipe *r, int rows, sv_err
             return st;
         }
         if (kinds[i] == &sv_scorer_clip) s->clip = s->state[s->count];
+        if (kinds[i] == &sv_scorer_held_out) s->held_out = s->state[s->count];
         s->kind[s->count++] = kinds[i];
     }
     *out = s;
@@ -54,7 +56,31 @@ size_t sv_scorers_count(const sv_scorers *s) {
 }
 
 const char *sv_scorers_name(const sv_scorers *s, size_t i) {
-    return sv_term_names[s->kind[i]->term];
+    return s->kind[i]->term == SV_TERM_HELD_OUT ? SV_HELD_OUT : sv_term_names[s->kind[i]->term];
+}
+
+double sv_scorers_weight(const sv_scorers *s, size_t i) {
+    const sv_weight_settings *w = &s->recipe->score.weights;
+    sv_term term = s->kind[i]->term;
+    if (term >= SV_TERMS) return NAN;
+    return term == SV_TERM_CLIP && w->scale ? w->of[term] * 2.5 : w->of[term];
+}
+
+/* Added in the order in which select and the view `explained` do it. */
+double sv_scorers_weigh(const sv_scorers *s, const double *values) {
+    double clip = 0, ssim = 0, others = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        double weight = sv_scorers_weight(s, i);
+        if (isnan(weight)) continue;
+        if (!isfinite(values[i])) return NAN;
+        if (s->kind[i]->term == SV_TERM_CLIP)
+            clip = weight * values[i];
+        else if (s->kind[i]->term == SV_TERM_SSIM)
+            ssim = weight * values[i];
+        else if (weight > 0)
+            others += weight * values[i];
+    }
+    return clip + ssim + others;
 }
 
 sv_status sv_scorers_setup(const sv_scorers *s, size_t i, char **json, sv_error *err) {
@@ -73,14 +99,19 @@ sv_status sv_scorers_setup(const sv_scorers *s, size_t i, char **json, sv_error 
     return st;
 }
 
+static sv_status embed(sv_clip *clip, const char *text, float **out, sv_error *err) {
+    if (!clip) return SV_OK;
+    size_t bytes = sv_clip_dim(clip) * sizeof **out;
+    *out = malloc(bytes);
+    return *out ? sv_clip_text(clip, text, *out, NULL, err) : sv_fail_memory(err, "caption", bytes);
+}
+
 sv_status sv_scorers_prepare(const sv_scorers *s, const char *text, sv_scored_text **out, sv_error *err) {
     sv_scored_text *t = calloc(1, sizeof *t);
     *out = t;
     if (!t) return sv_fail_memory(err, "caption", sizeof *t);
-    if (!s->clip) return SV_OK;
-    size_t bytes = sv_clip_dim(s->clip) * sizeof *t->clip;
-    t->clip = malloc(bytes);
-    sv_status st = t->clip ? sv_clip_text(s->clip, text, t->clip, NULL, err) : sv_fail_memory(err, "caption", bytes);
+    sv_status st = embed(s->clip, text, &t->clip, err);
+    if (st == SV_OK) st = embed(s->held_out, text, &t->held_out, err);
     if (st != SV_OK) sv_scored_text_free(out);
     return st;
 }
@@ -88,6 +119,7 @@ sv_status sv_scorers_prepare(const sv_scorers *s, const char *text, sv_scored_te
 void sv_scored_text_free(sv_scored_text **t) {
     if (!*t) return;
     free((*t)->clip);
+    free((*t)->held_out);
     free(*t);
     *t = NULL;
 }
@@ -97,6 +129,7 @@ void sv_score_memory_free(sv_score_memory **m) {
     sv_ssim_work_free(&(*m)->ssim);
     sv_quality_work_free(&(*m)->quality);
     free((*m)->embeddings);
+    free((*m)->held_out);
     free(*m);
     *m = NULL;
 }

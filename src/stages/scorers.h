@@ -9,7 +9,7 @@
 #include "recipe/recipe.h"
 #include "synthvlm/image.h"
 
-enum { SV_MOST_SCORERS = 8, SV_MOST_ROWS = 64 };
+enum { SV_MOST_SCORERS = 16, SV_MOST_ROWS = 64 };
 
 typedef struct sv_scorers sv_scorers;             /* read-only once open; shared by threads */
 
@@ -21,6 +21,11 @@ size_t sv_scorers_count(const sv_scorers *s);
 const char *sv_scorers_name(const sv_scorers *s, size_t i);            /* "clip", "ssim" …: the names of the score rows */
 /* JSON of everything that can change the values of scorer i (malloc; the caller frees). */
 sv_status sv_scorers_setup(const sv_scorers *s, size_t i, char **json, sv_error *err);
+
+/* The weight that the recipe gives scorer i; that of clip with its scale. NaN: it is only told, and never decides. */
+double sv_scorers_weight(const sv_scorers *s, size_t i);
+/* The weighted score of values by scorer, as `select` has it; NaN if any that decides is not finite. */
+double sv_scorers_weigh(const sv_scorers *s, const double *values);
 
 /* What scorers want to know of a caption, worked out once and shared by all its candidates. */
 typedef struct sv_scored_text sv_scored_text;

@@ -2,6 +2,7 @@
  * against looking at all of them. */
 #include "image.h"
 
+#include "image/font.h"
 #include "image/phash.h"
 #include "image/quality.h"
 #include "stages/gates.h"
@@ -17,7 +18,7 @@ static double measure(const sv_image *im, sv_measure m) {
 }
 
 static void measures(void **state) {
-    static const char *const names[SV_MEASURES] = {"sharpness", "exposure", "contrast", "detail", "colour", "clean"};
+    static const char *const names[SV_MEASURES] = {"sharpness", "exposure", "contrast", "detail", "colour", "clean", "unmarked"};
     golden g = golden_read(GOLDEN "quality.jsonl");
     sv_quality_work w = {0};
     for (size_t i = 0; i < g.count; i++) {
@@ -123,6 +124,67 @@ static void what_they_catch(void **state) {
     sv_ssim_work_free(&work);
     sv_image_free(&scene);
     sv_image_free(&bad);
+}
+
+/* Lines of letters on the scene, whole or as a faint watermark. cap: their height in pixels. */
+static void write_letters(const sv_image *scene, sv_image *out, double cap, double strength) {
+    static const char text[] = "SAMPLE No. 24 The quick brown fox";
+    sv_error err = {0};
+    sv_font font;
+    must(sv_image_convert(scene, SV_MODE_RGB, out, &err), &err);
+    must(sv_font_open(&font, cap, 1, &err), &err);
+    for (int y = (int)cap + 8; y < out->height; y += 3 * (int)cap)
+        must(sv_font_draw(&font, out, 3, y, text, strlen(text), (sv_colour){250, 250, 250}, &err), &err);
+    sv_font_close(&font);
+    for (size_t i = 0; i < sv_image_bytes(out); i++) out->data[i] = (uint8_t)(scene->data[i] + strength * (out->data[i] - scene->data[i]));
+}
+
+static void letters_are_seen(void **state) {
+    sv_image scene = {0}, bad = {0};
+    sv_error err = {0};
+    paint_scene(&scene);
+    assert_true(measure(&scene, SV_MEASURE_UNMARKED) == 1);
+    for (int cap = 7; cap <= 21; cap += 7) {
+        write_letters(&scene, &bad, cap, 1);
+        if (!(measure(&bad, SV_MEASURE_UNMARKED) < 0.96)) fail_msg("letters of %d pixels: %g", cap, measure(&bad, SV_MEASURE_UNMARKED));
+    }
+    write_letters(&scene, &bad, 14, 0.5);
+    assert_true(measure(&bad, SV_MEASURE_UNMARKED) < 0.97);
+
+    /* Neither noise, nor a run of greys, nor stripes, nor a single edge are letters. */
+    must(sv_image_alloc(&bad, 128, 128, SV_MODE_L, &err), &err);
+    uint32_t seed = 9;
+    for (int kind = 0; kind < 4; kind++) {
+        for (int i = 0; i < 128 * 128; i++) {
+            int x = i % 128, y = i / 128, sum = 0;
+            for (int k = 0; k < 4; k++) sum += (int)((seed = seed * 1664525u + 1013904223u) >> 26);
+            bad.data[i] = (uint8_t)(kind == 0 ? sum : kind == 1 ? x + y : kind == 2 ? x / 4 % 2 * 200 : x > y ? 220 : 20);
+        }
+        if (measure(&bad, SV_MEASURE_UNMARKED) != 1) fail_msg("kind %d: %g", kind, measure(&bad, SV_MEASURE_UNMARKED));
+    }
+    sv_image_free(&scene);
+    sv_image_free(&bad);
+}
+
+/* Noise is what SSIMScore is good for, and what passes for sharpness. */
+static void noise(void **state) {
+    sv_image scene = {0};
+    sv_ssim_work *work = NULL;
+    sv_error err = {0};
+    double before, after;
+    paint_scene(&scene);
+    must(sv_ssim_score(&scene, 192, 84, 13, &work, &before, &err), &err);
+    double sharp = measure(&scene, SV_MEASURE_SHARPNESS);
+    uint32_t seed = 11;
+    for (size_t i = 0; i < sv_image_bytes(&scene); i++) {
+        int v = scene.data[i] + (int)((seed = seed * 1664525u + 1013904223u) >> 25) - 64;
+        scene.data[i] = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+    }
+    must(sv_ssim_score(&scene, 192, 84, 13, &work, &after, &err), &err);
+    assert_true(after < 0.7 * before);
+    assert_true(measure(&scene, SV_MEASURE_SHARPNESS) > sharp);
+    sv_ssim_work_free(&work);
+    sv_image_free(&scene);
 }
 
 static const char *refusal(const sv_image *im, int64_t black, double flat) {
@@ -269,7 +331,7 @@ static void index_finds_what_a_scan_finds(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(measures), cmocka_unit_test(what_they_catch), cmocka_unit_test(gates), cmocka_unit_test(tiny), cmocka_unit_test(hashes),
+        cmocka_unit_test(measures), cmocka_unit_test(what_they_catch), cmocka_unit_test(letters_are_seen), cmocka_unit_test(noise), cmocka_unit_test(gates), cmocka_unit_test(tiny), cmocka_unit_test(hashes),
         cmocka_unit_test(nearness), cmocka_unit_test(index_finds_what_a_scan_finds),
     };
     return cmocka_run_group_tests_name("quality", tests, NULL, NULL);

@@ -16,6 +16,34 @@ def sharpness(grey, side):
     return v / (v + 100)
 
 
+def lettered_tiles(g):
+    """Which 16 x 16 tiles look like letters; the conditions are those of src/image/lettering.c, in floating point."""
+    rows, columns = g.shape[0] // 16, g.shape[1] // 16
+    out = np.zeros((rows, columns), bool)
+    for r in range(rows):
+        for c in range(columns):
+            t = g[16 * r:16 * r + 16, 16 * c:16 * c + 16].astype(float)
+            light = t > (t.min() + t.max()) / 2
+            if np.ptp(t) < 32 or min(light.sum(), (~light).sum()) < .06 * 256: continue
+            p = light.mean()
+            between = p * (1 - p) * (t[light].mean() - t[~light].mean()) ** 2
+            across, down = (light[:, 1:] != light[:, :-1]).sum() / 16, (light[1:] != light[:-1]).sum() / 16
+            out[r, c] = across >= 1.5 and down >= .75 and between >= .82 * t.var()
+    return out
+
+
+def unmarked(grey):
+    g, share = np.asarray(grey).astype(int), 0
+    for _ in range(3):
+        if min(g.shape) < 64: break
+        t = lettered_tiles(g)
+        beside = np.pad(t, ((0, 0), (1, 1)))
+        share = max(share, (t & (beside[:, :-2] | beside[:, 2:])).mean())
+        h, w = g.shape[0] // 2 * 2, g.shape[1] // 2 * 2
+        g = (g[:h:2, :w:2] + g[1:h:2, :w:2] + g[:h:2, 1:w:2] + g[1:h:2, 1:w:2] + 2) >> 2
+    return 1 - share
+
+
 def measures(im):
     grey, rgb = im.convert('L'), np.asarray(im.convert('RGB'))
     g = np.asarray(grey).astype(float)
@@ -34,6 +62,7 @@ def measures(im):
         'detail': (np.ptp(blocks, axis=(2, 3)) >= 8).mean(),
         'colour': shannon_entropy(np.dot(rgb >> 5, [64, 8, 1])) / 9,
         'clean': 1 - max(0, (a - b) / (a + b)) if a + b else 1.0,
+        'unmarked': unmarked(grey),
         'brightest': int(np.percentile(g, 99, method='inverted_cdf')),
     }
 
