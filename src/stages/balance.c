@@ -219,7 +219,7 @@ static bool is_kept(deciding *d, const char *id, const sv_drawn *lot, size_t beg
             *concept = c;
         }
         if (p >= 1 || in_quota(d, c, lot)) return true;
-        if (each && share(sv_lot("balance", d->run->recipe->seed, id, sv_concepts_name(d->b->plan.concepts, c), &d->text)) < p) return true;
+        if (each && share(sv_lot_for("balance", d->run->recipe->seed, id, sv_concepts_name(d->b->plan.concepts, c), &d->text)) < p) return true;
     }
     return !each && share(lot->lot) < best;
 }
@@ -230,7 +230,7 @@ typedef sv_status (*caption_fn)(deciding *d, const sv_caption_item *c, const sv_
 static sv_status each_caption(deciding *d, caption_fn fn, sv_error *err) {
     for (size_t i = 0, at = 0; i < d->batch.count; i++) {
         const sv_caption_item *c = &d->batch.items[i];
-        sv_drawn lot = {sv_lot("balance", d->run->recipe->seed, c->id, NULL, &d->text), c->number};
+        sv_drawn lot = {sv_lot_for("balance", d->run->recipe->seed, c->id, NULL, &d->text), c->number};
         size_t begin = at;
         while (at < d->concepts.count && d->concepts.rows[at].number == c->number) at++;
         SV_TRY(fn(d, c, &lot, begin, at, err));

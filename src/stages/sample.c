@@ -6,7 +6,7 @@
 
 #define PIECE 20000
 
-uint64_t sv_lot(const char *purpose, int64_t seed, const char *id, const char *of, sv_buf *text) {
+uint64_t sv_lot_for(const char *purpose, int64_t seed, const char *id, const char *of, sv_buf *text) {
     uint8_t hash[32];
     uint64_t lot = 0;
     sv_buf_clear(text);
@@ -100,7 +100,7 @@ static void close_drawing(drawing *d) {
 static sv_status draw_piece(drawing *d, const sv_caption_batch *b, int64_t after, sv_piece_concepts *concepts, sv_buf *text, sv_error *err) {
     if (d->quotas) SV_TRY(sv_piece_concepts_read(d->run->ledger, d->balance->concepts.id, after, b->items[b->count - 1].number, concepts, err));
     for (size_t i = 0, at = 0; i < b->count; i++) {
-        sv_drawn one = {sv_lot("sample", d->run->recipe->seed, b->items[i].id, NULL, text), b->items[i].number};
+        sv_drawn one = {sv_lot_for("sample", d->run->recipe->seed, b->items[i].id, NULL, text), b->items[i].number};
         sv_lowest_offer(&d->all, one);
         for (; d->quotas && at < concepts->count && concepts->rows[at].number <= one.number; at++)
             if (concepts->rows[at].number == one.number) sv_lowest_offer(&d->quotas[concepts->rows[at].concept], one);

@@ -5,7 +5,7 @@
 #include "stages/balance.h"
 
 /* The first 64 bits of SHA-256("<purpose>:<run seed>/<id>"), or with `of` of ".../<id>/<of>": a number that depends on nothing but these. `text` is memory. */
-uint64_t sv_lot(const char *purpose, int64_t seed, const char *id, const char *of, sv_buf *text);
+uint64_t sv_lot_for(const char *purpose, int64_t seed, const char *id, const char *of, sv_buf *text);
 
 /* A caption with its lot; ties go to the lower number. */
 typedef struct sv_drawn { uint64_t lot; int64_t number; } sv_drawn;
