@@ -35,6 +35,7 @@ static size_t dtype_size(sv_dtype t) {
     case SV_DTYPE_F16: return 2;
     case SV_DTYPE_I64: return 8;
     case SV_DTYPE_I32: return 4;
+    case SV_DTYPE_BOOL:
     case SV_DTYPE_OTHER: break;
     }
     return 0;
@@ -46,6 +47,7 @@ static ONNXTensorElementDataType ort_type(sv_dtype t) {
     case SV_DTYPE_F16: return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
     case SV_DTYPE_I64: return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64;
     case SV_DTYPE_I32: return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
+    case SV_DTYPE_BOOL:
     case SV_DTYPE_OTHER: break;
     }
     return ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
@@ -161,7 +163,7 @@ sv_status sv_call_floats(sv_call *c, const char *input, const int64_t *dims, int
     SV_TRY(check_shape(c, t->info, dims, rank, err));
     sv_dtype type = t->info->type;
     /* Whole numbers are taken too: some exports declare small tables (time_ids, img_ids) that way. */
-    if (type == SV_DTYPE_OTHER) return sv_fail(err, SV_E_MODEL, c->s->path, "input \"%s\" is of a type that is not understood", input);
+    if (type >= SV_DTYPE_BOOL) return sv_fail(err, SV_E_MODEL, c->s->path, "input \"%s\" is of a type that is not understood", input);
     SV_TRY(keep_input(c, t, make(c, t, dims, rank, sizeof(float), type == SV_DTYPE_F32, err)));
     *data = t->seen;
     return SV_OK;
@@ -183,7 +185,7 @@ sv_status sv_call_number(sv_call *c, const char *input, int64_t count, double **
     slot *t = NULL;
     SV_TRY(input_slot(c, input, &t, err));
     int rank = t->info->rank;
-    if (rank > 1 || t->info->type == SV_DTYPE_OTHER) {
+    if (rank > 1 || t->info->type >= SV_DTYPE_BOOL) {
         char text[256];
         return sv_fail(err, SV_E_MODEL, c->s->path, "the graph has %s where one number is expected", sv_tensor_text(t->info, text, sizeof text));
     }
@@ -194,10 +196,10 @@ sv_status sv_call_number(sv_call *c, const char *input, int64_t count, double **
     return SV_OK;
 }
 
-static sv_status output_slot(sv_call *c, const char *name, slot **out, sv_error *err) {
+static sv_status output_slot(sv_call *c, const char *name, bool truths, slot **out, sv_error *err) {
     const sv_tensor_info *info = sv_session_output(c->s, name);
     if (!info) return sv_fail(err, SV_E_MODEL, c->s->path, "the graph has no output \"%s\"", name);
-    if (info->type != SV_DTYPE_F32 && info->type != SV_DTYPE_F16)
+    if (info->type != SV_DTYPE_F32 && info->type != SV_DTYPE_F16 && !(truths && info->type == SV_DTYPE_BOOL))
         return sv_fail(err, SV_E_MODEL, c->s->path, "output \"%s\" is %s where float32 or float16 is expected", name, sv_dtype_name(info->type));
     for (size_t i = 0; i < c->out_count; i++)
         if (c->out[i].info == info) return sv_fail(err, SV_E_INTERNAL, c->s->path, "output \"%s\" is bound twice", name);
@@ -208,7 +210,7 @@ static sv_status output_slot(sv_call *c, const char *name, slot **out, sv_error 
 
 sv_status sv_call_output(sv_call *c, const char *output, const int64_t *dims, int rank, const float **data, sv_error *err) {
     slot *t = NULL;
-    SV_TRY(output_slot(c, output, &t, err));
+    SV_TRY(output_slot(c, output, false, &t, err));
     SV_TRY(check_shape(c, t->info, dims, rank, err));
     sv_status st = make(c, t, dims, rank, sizeof(float), t->info->type == SV_DTYPE_F32, err);
     if (st != SV_OK) {
@@ -223,7 +225,7 @@ sv_status sv_call_output(sv_call *c, const char *output, const int64_t *dims, in
 
 sv_status sv_call_output_any(sv_call *c, const char *output, const sv_call_result **result, sv_error *err) {
     slot *t = NULL;
-    SV_TRY(output_slot(c, output, &t, err));
+    SV_TRY(output_slot(c, output, true, &t, err));
     t->any = true;
     c->out_names[c->out_count++] = t->info->name;
     *result = &t->result;
@@ -236,6 +238,7 @@ static void store(const sv_tensor_info *info, void *native, size_t i, double v) 
     case SV_DTYPE_F16: ((uint16_t *)native)[i] = sv_half_from_float((float)v); break;
     case SV_DTYPE_I64: ((int64_t *)native)[i] = (int64_t)v; break;
     case SV_DTYPE_I32: ((int32_t *)native)[i] = (int32_t)v; break;
+    case SV_DTYPE_BOOL:
     case SV_DTYPE_OTHER: break;
     }
 }
@@ -282,6 +285,8 @@ static sv_status read_any(sv_call *c, slot *t, sv_error *err) {
     }
     if (t->info->type == SV_DTYPE_F16)
         halves_to_floats(data, t->seen, n);
+    else if (t->info->type == SV_DTYPE_BOOL)
+        for (size_t i = 0; i < n; i++) ((float *)t->seen)[i] = ((const uint8_t *)data)[i] != 0;
     else
         memcpy(t->seen, data, n * sizeof(float));
     t->result.data = t->seen;

@@ -16,7 +16,7 @@ const char *sv_runtime_version(sv_error *err);
 
 /* ---- sessions (session.c) ---- */
 
-typedef enum sv_dtype { SV_DTYPE_F32 = 1, SV_DTYPE_F16, SV_DTYPE_I64, SV_DTYPE_I32, SV_DTYPE_OTHER } sv_dtype;
+typedef enum sv_dtype { SV_DTYPE_F32 = 1, SV_DTYPE_F16, SV_DTYPE_I64, SV_DTYPE_I32, SV_DTYPE_BOOL, SV_DTYPE_OTHER } sv_dtype;
 const char *sv_dtype_name(sv_dtype t);    /* "float32" … */
 
 #define SV_MAX_RANK 8
@@ -74,7 +74,7 @@ sv_status sv_call_number(sv_call *c, const char *input, int64_t count, double **
 
 /* Binds an output of known shape to memory owned by the call. */
 sv_status sv_call_output(sv_call *c, const char *output, const int64_t *dims, int rank, const float **data, sv_error *err);
-/* Binds an output whose shape is learnt from the first run (dims and data are valid after it, and refreshed by each). */
+/* Binds an output whose shape is learnt from the first run (dims and data are valid after it, and refreshed by each). Truths are seen as 0 and 1. */
 typedef struct sv_call_result {
     const float *data;
     int rank;

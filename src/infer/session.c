@@ -16,6 +16,7 @@ const char *sv_dtype_name(sv_dtype t) {
     case SV_DTYPE_F16: return "float16";
     case SV_DTYPE_I64: return "int64";
     case SV_DTYPE_I32: return "int32";
+    case SV_DTYPE_BOOL: return "bool";
     case SV_DTYPE_OTHER: break;
     }
     return "another type";
@@ -27,6 +28,7 @@ static sv_dtype dtype_of(ONNXTensorElementDataType t) {
     case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16: return SV_DTYPE_F16;
     case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64: return SV_DTYPE_I64;
     case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32: return SV_DTYPE_I32;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL: return SV_DTYPE_BOOL;
     default: return SV_DTYPE_OTHER;
     }
 }
@@ -101,12 +103,15 @@ static sv_status create(sv_session *s, const sv_session_options *o, sv_error *er
     SV_TRY(sv_runtime_check(s->rt, api->CreateSessionOptions(&so), SV_E_LIBRARY, "ONNX Runtime", err));
     OrtStatus *e = api->SetIntraOpNumThreads(so, threads);
     if (!e) e = api->SetInterOpNumThreads(so, 1);
+    if (!e && getenv("NOPAT")) e = api->DisableMemPattern(so);
     if (!e) e = api->SetSessionExecutionMode(so, ORT_SEQUENTIAL);
     if (!e) e = api->SetSessionGraphOptimizationLevel(so, ORT_ENABLE_ALL);
     /* Threads of a pool that spin while they wait would take the cores from the other workers. */
     if (!e) e = api->AddSessionConfigEntry(so, "session.intra_op.allow_spinning", "0");
     if (!e) e = api->AddSessionConfigEntry(so, "session.inter_op.allow_spinning", "0");
     if (!e) e = api->AddSessionConfigEntry(so, "session.use_env_allocators", "1");      /* see share_memory */
+    /* Weights lie outside of that pool, so that a session which is let go gives their memory back. */
+    if (!e) e = api->AddSessionConfigEntry(so, "session.use_device_allocator_for_initializers", "1");
     sv_status st = sv_runtime_check(s->rt, e, SV_E_LIBRARY, "ONNX Runtime", err);
     if (st == SV_OK) st = sv_provider_append(s->rt, so, o, err);
     if (st == SV_OK) st = sv_runtime_check(s->rt, api->CreateSession(s->rt->env, s->path, so, &s->ort), SV_E_MODEL, s->path, err);

@@ -157,7 +157,7 @@ static void free_threads(sv_drawing *d) {
     for (int i = 0; i < d->painters_open; i++) {
         painter *w = &d->painters[i];
         sv_painter_close(&w->painter);
-        sv_quality_work_free(&w->gates);
+        sv_gate_work_free(&w->gates);
         sv_score_memory_free(&w->memory);
         for (int j = 0; j < SV_MOST_ROWS; j++) sv_image_free(&w->preview[j].image);
         free(w->rows);

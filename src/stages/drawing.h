@@ -80,7 +80,7 @@ typedef struct row {
 typedef struct painter {
     sv_drawing *d;
     sv_painter *painter;
-    sv_quality_work gates;       /* memory of what the gates look at */
+    sv_gate_work gates;          /* memory of what the gates look at */
     sv_painted preview[SV_MOST_ROWS];
     sv_score_memory *memory;
     row *rows;                   /* of the wave in hand */

@@ -6,16 +6,17 @@
 
 #include "base/error.h"
 
-bool sv_gates_on(const sv_gate_settings *g) {
-    return g->black != INT64_MIN || !isnan(g->flat);
+void sv_gate_work_free(sv_gate_work *w) {
+    sv_quality_work_free(&w->quality);
+    sv_safety_work_free(&w->safety);
 }
 
-sv_status sv_gates_ask(const sv_gate_settings *g, const sv_image *im, sv_quality_work *w, sv_refusal *out, sv_error *err) {
+sv_status sv_gates_ask(const sv_gate_settings *g, const sv_safety *safety, const sv_image *im, sv_gate_work *w, sv_refusal *out, sv_error *err) {
     out->reason = NULL;
     out->detail[0] = 0;
     if (g->black != INT64_MIN) {
         int brightest;
-        SV_TRY(sv_quality_brightest(im, w, &brightest, err));
+        SV_TRY(sv_quality_brightest(im, &w->quality, &brightest, err));
         if (brightest <= g->black) {
             out->reason = "black";
             snprintf(out->detail, sizeof out->detail, "99 of 100 pixels are at %d or darker", brightest);
@@ -24,20 +25,34 @@ sv_status sv_gates_ask(const sv_gate_settings *g, const sv_image *im, sv_quality
     }
     if (!isnan(g->flat)) {
         double detail;
-        SV_TRY(sv_quality(im, SV_MEASURE_DETAIL, 0, w, &detail, err));
+        SV_TRY(sv_quality(im, SV_MEASURE_DETAIL, 0, &w->quality, &detail, err));
         if (detail < g->flat) {
             out->reason = "flat";
             snprintf(out->detail, sizeof out->detail, "%.4f of its blocks are not flat", detail);
+            return SV_OK;
+        }
+    }
+    if (safety) {
+        bool flagged;
+        SV_TRY(sv_safety_check(safety, im, &w->safety, &flagged, err));
+        if (flagged) {
+            out->reason = "unsafe";
+            snprintf(out->detail, sizeof out->detail, "flagged by the model's safety checker");
         }
     }
     return SV_OK;
 }
 
-bool sv_gates_describe(const sv_gate_settings *g, yyjson_mut_doc *doc, yyjson_mut_val *setup) {
-    if (!sv_gates_on(g)) return true;
+sv_status sv_gates_describe(const sv_gate_settings *g, const sv_safety *safety, yyjson_mut_doc *doc, yyjson_mut_val *setup, sv_error *err) {
+    char hash[65];
+    if (g->black == INT64_MIN && isnan(g->flat) && !safety) return SV_OK;
     yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, setup, "gates");
     bool ok = o && yyjson_mut_obj_add_int(doc, o, "formula", 1);
     if (ok && g->black != INT64_MIN) ok = yyjson_mut_obj_add_int(doc, o, "black", g->black);
     if (ok && !isnan(g->flat)) ok = yyjson_mut_obj_add_real(doc, o, "flat", g->flat);
-    return ok;
+    if (ok && safety) {
+        SV_TRY(sv_safety_hash(safety, hash, err));
+        ok = yyjson_mut_obj_add_strcpy(doc, o, "safety", hash);
+    }
+    return ok ? SV_OK : sv_fail_memory(err, "generate setup", 0);
 }

@@ -13,13 +13,17 @@ sv_status sv_draw_models_open(sv_draw_models *m, const sv_recipe *r, int threads
     m->text.clip_skip = (int)s->clip_skip;
     m->noted = s->metadata;
     SV_TRY(sv_pipeline_open(&m->base, s->model, &engine, log, err));
-    return s->refiner.model ? sv_pipeline_open(&m->refiner, s->refiner.model, &engine, log, err) : SV_OK;
+    if (s->refiner.model) SV_TRY(sv_pipeline_open(&m->refiner, s->refiner.model, &engine, log, err));
+    int safety = r->score.gates.safety;
+    bool wanted = safety == SV_SAFETY_ALWAYS || (safety == SV_SAFETY_AUTO && sv_safety_there(s->model, NULL));
+    return wanted ? sv_safety_open(&m->safety, s->model, &engine, err) : SV_OK;
 }
 
 void sv_draw_models_close(sv_draw_models *m) {
     sv_condition_close(&m->negative);
     sv_condition_close(&m->refiner_negative);
     sv_paint_note_free(&m->note);
+    sv_safety_close(&m->safety);
     sv_pipeline_close(&m->refiner);
     sv_pipeline_close(&m->base);
 }
