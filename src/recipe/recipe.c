@@ -176,10 +176,24 @@ static sv_status read_options(const loader *l, const sv_section *s, const sv_yam
 
 static sv_status read_section(const loader *l, const sv_section *s, const sv_yaml *node, const char *path, void *parent, sv_error *err);
 
+/* A plain text in the place of a list's item, or of a list: the map with the key that it stands for, the list of that one item. The views own nothing. */
+typedef struct plain_view {
+    sv_yaml node;
+    sv_yaml_item only;
+} plain_view;
+
+static const sv_yaml *view_plain(const char *key, sv_yaml_kind kind, const sv_yaml *text, plain_view *v) {
+    v->only = (sv_yaml_item){.key = (char *)(uintptr_t)key, .line = text->line, .column = text->column, .node = (sv_yaml *)(uintptr_t)text};
+    v->node = (sv_yaml){.kind = kind, .from_set = text->from_set, .line = text->line, .column = text->column, .items = &v->only, .count = 1, .capacity = 1};
+    return &v->node;
+}
+
 static sv_status read_list(const loader *l, const sv_section *s, const sv_yaml *node, const char *path, void *parent, sv_error *err) {
     const char *hint = s->optional ? NULL : "for example  sources: [{path: captions.jsonl}]";
     if (s->optional && (!node || node->kind == SV_YAML_NULL || (node->kind == SV_YAML_LIST && !node->count))) return SV_OK;
     if (!node || node->kind == SV_YAML_NULL) return fail_key(l, path, err, "is missing: at least one is required", hint);
+    plain_view alone;
+    if (s->plain && node->kind == SV_YAML_TEXT) node = view_plain(NULL, SV_YAML_LIST, node, &alone);
     if (node->kind != SV_YAML_LIST) {
         char why[96];
         snprintf(why, sizeof why, "must be a list, not %s", sv_yaml_kind_text(node));
@@ -192,11 +206,15 @@ static sv_status read_list(const loader *l, const sv_section *s, const sv_yaml *
     sv_section one = *s;
     one.kind = SV_SECTION_MAP;
     one.offset = 0;
+    one.plain = NULL;
     for (size_t i = 0; i < node->count; i++) {
+        const sv_yaml *item = node->items[i].node;
+        plain_view view;
         char where[128];
         snprintf(where, sizeof where, "%s[%zu]", path, i);
-        if (node->items[i].node->kind == SV_YAML_NULL) return fail_key(l, where, err, "is empty: must be a map", NULL);
-        SV_TRY(read_section(l, &one, node->items[i].node, where, items + i * s->item_size, err));
+        if (item->kind == SV_YAML_NULL) return fail_key(l, where, err, "is empty: must be a map", NULL);
+        if (s->plain && item->kind == SV_YAML_TEXT) item = view_plain(s->plain, SV_YAML_MAP, item, &view);
+        SV_TRY(read_section(l, &one, item, where, items + i * s->item_size, err));
         *(size_t *)((char *)parent + s->count_offset) = i + 1;
     }
     return SV_OK;
