@@ -45,6 +45,11 @@ sv_status sv_cursor_stops(sv_ledger *l, sv_cursor *c, int64_t rounds, sv_error *
     return open_cursor(l, c, "SELECT number, 0, 0.0 FROM stops WHERE setup = ?1 ORDER BY number", (const int64_t[]){rounds}, 1, err);
 }
 
+sv_status sv_cursor_hashes(sv_ledger *l, sv_cursor *c, int64_t generate, int64_t after_number, int after_k, sv_error *err) {
+    return open_cursor(l, c, "SELECT number, k, 0.0 FROM hashes WHERE generate = ?1 AND (number, k) > (?2, ?3) ORDER BY number, k",
+                       (const int64_t[]){generate, after_number, after_k}, 3, err);
+}
+
 sv_status sv_cursor_next(sv_ledger *l, sv_cursor *c, sv_error *err) {
     int rc = sqlite3_step(c->stmt);
     c->end = rc != SQLITE_ROW;

@@ -79,6 +79,8 @@ sv_status sv_cursor_sample(sv_ledger *l, sv_cursor *c, int64_t sample, int64_t a
 /* Candidates of any outcome (value: sv_outcome), and captions that stopped (k is 0). */
 sv_status sv_cursor_tried(sv_ledger *l, sv_cursor *c, int64_t generate, sv_error *err);
 sv_status sv_cursor_stops(sv_ledger *l, sv_cursor *c, int64_t rounds, sv_error *err);
+/* Candidates that have hashes. */
+sv_status sv_cursor_hashes(sv_ledger *l, sv_cursor *c, int64_t generate, int64_t after_number, int after_k, sv_error *err);
 sv_status sv_cursor_next(sv_ledger *l, sv_cursor *c, sv_error *err);
 /* Moves on until the cursor is at or past (number, k). */
 sv_status sv_cursor_seek(sv_ledger *l, sv_cursor *c, int64_t number, int k, sv_error *err);

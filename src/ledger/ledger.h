@@ -375,7 +375,8 @@ sv_status sv_ledger_each_scored(sv_ledger *l, sv_scope scope, int64_t generate, 
 sv_status sv_ledger_scores_of(sv_ledger *l, int64_t generate, const int64_t *scores, size_t n, int64_t number, int k, double *values, sv_error *err);
 /* What became of a candidate: "" if it is not there, "ok", or "failed: REASON" (into a buffer of the caller). */
 sv_status sv_ledger_outcome(sv_ledger *l, int64_t generate, int64_t number, int k, char *text, size_t size, sv_error *err);
-/* Where captions are from: every name, and the id of one for every caption, in number order. Both stream. */
+/* Where captions are from: every name, and the id of one for every caption, in number order. A caption that states no source is from its file, by that
+ * file's name. Both stream. */
 typedef sv_status (*sv_origin_fn)(void *user, int64_t origin, const char *name, sv_error *err);
 sv_status sv_ledger_each_origin(sv_ledger *l, sv_origin_fn fn, void *user, sv_error *err);
 typedef sv_status (*sv_caption_origin_fn)(void *user, int64_t number, int64_t origin, sv_error *err);

@@ -1,8 +1,10 @@
 /* selections.c - what select reads and writes, and what exporters read. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "ledger/internal.h"
 
 /* Good candidates of sampled captions, without scores: what chance selects from where nothing has been scored. */
@@ -74,13 +76,55 @@ sv_status sv_ledger_scores_of(sv_ledger *l, int64_t generate, const int64_t *sco
 
 /* ---- writing ---- */
 
+sv_status sv_ledger_outcome(sv_ledger *l, int64_t generate, int64_t number, int k, char *text, size_t size, sv_error *err) {
+    sqlite3_stmt *s;
+    bool row;
+    text[0] = 0;
+    SV_TRY(sv_sql_query(l, &s, err, "SELECT outcome || CASE WHEN reason IS NULL THEN '' ELSE ': ' || reason END FROM candidates"
+                        " WHERE setup = ?1 AND number = ?2 AND k = ?3", "iin", generate, number, k));
+    SV_TRY(sv_sql_step(l, s, &row, err));
+    if (row) snprintf(text, size, "%s", sv_column_text(s, 0));
+    sv_sql_done(s);
+    return SV_OK;
+}
+
+sv_status sv_ledger_each_origin(sv_ledger *l, sv_origin_fn fn, void *user, sv_error *err) {
+    sqlite3_stmt *s;
+    SV_TRY(sv_sql_query(l, &s, err, "SELECT 2 * id, origin FROM origins WHERE origin <> '' UNION ALL SELECT 2 * id + 1, path FROM sources ORDER BY 1", ""));
+    for (bool row = true;;) {
+        SV_TRY(sv_sql_step(l, s, &row, err));
+        if (!row) return SV_OK;
+        int64_t id = sqlite3_column_int64(s, 0);
+        sv_status st = fn(user, id, id % 2 ? sv_path_base(sv_column_text(s, 1)) : sv_column_text(s, 1), err);
+        if (st != SV_OK) {
+            sv_sql_done(s);
+            return st;
+        }
+    }
+}
+
+sv_status sv_ledger_each_caption_origin(sv_ledger *l, sv_caption_origin_fn fn, void *user, sv_error *err) {
+    sqlite3_stmt *s;
+    SV_TRY(sv_sql_query(l, &s, err, "SELECT c.number, CASE WHEN o.origin = '' THEN 2 * c.source + 1 ELSE 2 * c.origin END"
+                        " FROM captions c CROSS JOIN origins o ON o.id = c.origin ORDER BY c.number", ""));
+    for (bool row = true;;) {
+        SV_TRY(sv_sql_step(l, s, &row, err));
+        if (!row) return SV_OK;
+        sv_status st = fn(user, sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1), err);
+        if (st != SV_OK) {
+            sv_sql_done(s);
+            return st;
+        }
+    }
+}
+
 static sv_status write_selection(sv_ledger *l, sv_selection *s, const int64_t *scores, size_t n, const sv_mean *means, size_t mean_count,
-                                 sv_pick_source picks, void *user, sv_error *err) {
+                                 const sv_selection_rows *rows, sv_error *err) {
     SV_TRY(sv_sql_exec(l, err, "INSERT INTO selections(hash, settings, curate, sample, generate, rank_by, weight_clip, weight_ssim, min_clip, min_ssim,"
-                       " min_weighted, per_caption, candidates, eligible, captions, asked, picked, cutoff)"
-                       " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)", "ttiiitdddddniiiiid", s->hash, s->settings,
+                       " min_weighted, per_caption, candidates, eligible, captions, asked, picked, cutoff, steps)"
+                       " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)", "ttiiitdddddniiiiidt", s->hash, s->settings,
                        s->scope.curate, s->scope.sample, s->generate, s->by, s->weight_clip, s->weight_ssim, s->min_clip, s->min_ssim, s->min_weighted,
-                       s->per_caption, s->candidates, s->eligible, s->captions, s->asked, s->picked, s->cutoff));
+                       s->per_caption, s->candidates, s->eligible, s->captions, s->asked, s->picked, s->cutoff, s->steps));
     s->id = sqlite3_last_insert_rowid(l->db);
     for (size_t i = 0; i < n; i++)
         SV_TRY(sv_sql_exec(l, err, "INSERT INTO selection_scores(selection, name, setup) SELECT ?1, name, id FROM setups WHERE id = ?2", "ii", s->id, scores[i]));
@@ -88,16 +132,23 @@ static sv_status write_selection(sv_ledger *l, sv_selection *s, const int64_t *s
         SV_TRY(sv_sql_exec(l, err, "INSERT INTO selection_means(selection, name, before, after) VALUES(?1, ?2, ?3, ?4)", "itdd", s->id, means[i].name,
                            means[i].before, means[i].after));
     for (int64_t rank = 0; rank < s->picked; rank++) {
-        sv_pick_row row;
-        SV_TRY(picks(user, (size_t)rank, &row, err));
-        SV_TRY(sv_sql_exec(l, err, "INSERT INTO picks(selection, rank, number, k, score) VALUES(?1, ?2, ?3, ?4, ?5)", "iiind", s->id, rank + 1, row.number,
-                           row.k, row.score));
+        sv_pick_row row = {0};
+        SV_TRY(rows->pick(rows->user, (size_t)rank, &row, err));
+        SV_TRY(sv_sql_exec(l, err, "INSERT INTO picks(selection, rank, number, k, score, manual) VALUES(?1, ?2, ?3, ?4, ?5, ?6)", "iiindn", s->id, rank + 1,
+                           row.number, row.k, row.score, (int)row.manual));
+    }
+    for (size_t i = 0; i < rows->drops; i++) {
+        sv_drop_row row = {0};
+        SV_TRY(rows->drop(rows->user, i, &row, err));
+        SV_TRY(sv_sql_exec(l, err, "INSERT INTO drops(selection, number, k, reason, of_number, of_k)"
+                           " VALUES(?1, ?2, ?3, ?4, nullif(?5, 0), CASE WHEN ?5 > 0 THEN ?6 END)", "iintin", s->id, row.number, row.k, row.reason, row.of_number,
+                           row.of_k));
     }
     return SV_OK;
 }
 
 sv_status sv_ledger_add_selection(sv_ledger *l, sv_selection *s, const int64_t *scores, size_t n, const sv_mean *means, size_t mean_count,
-                                  sv_pick_source picks, void *user, bool *is_new, sv_error *err) {
+                                  const sv_selection_rows *rows, bool *is_new, sv_error *err) {
     int64_t current = 0;
     s->id = 0;
     SV_TRY(sv_sql_int(l, &s->id, err, "SELECT id FROM selections WHERE hash = ?1", "t", s->hash));
@@ -105,7 +156,7 @@ sv_status sv_ledger_add_selection(sv_ledger *l, sv_selection *s, const int64_t *
     *is_new = !s->id;
     if (s->id && s->id == current) return SV_OK;
     SV_TRY(sv_ledger_begin(l, err));
-    sv_status st = s->id ? SV_OK : write_selection(l, s, scores, n, means, mean_count, picks, user, err);
+    sv_status st = s->id ? SV_OK : write_selection(l, s, scores, n, means, mean_count, rows, err);
     if (st == SV_OK) st = sv_sql_exec(l, err, "INSERT OR REPLACE INTO current(stage, name, setup) VALUES('select', '', ?1)", "i", s->id);
     if (st == SV_OK) return sv_ledger_commit(l, err);
     sv_ledger_rollback(l);

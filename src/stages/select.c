@@ -1,7 +1,8 @@
-/* select.c - which pairs go into the dataset: eligible → min → best of each caption → keep or count.
+/* select.c - which pairs go into the dataset: eligible → min → best of each caption → near-duplicates → quotas → keep or count.
  *
  * Reads scores in one ordered walk, keeps 16 bytes for each competitor, touches no image and no text but the ids of ties: ten million candidates
- * take seconds. The result is one selection row with its picks; why any other candidate was not picked is the view `explained`.
+ * take seconds. Only near-duplicates need the pictures, once: their hashes are kept in the ledger. The result is one selection row with its picks and with
+ * what was passed over among better-ranked ones; why any other candidate was not picked is the view `explained`.
  */
 #include "stages/select.h"
 
@@ -9,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
+#include "stages/hashes.h"
 #include "stages/rundir.h"
 
 /* A candidate's scores, and behind them the weighted one. */
@@ -25,8 +28,17 @@ typedef struct contest {
     size_t scorers;
     sv_selection s;
     sv_rivals rivals;
+    sv_rivals picks;             /* best first */
+    sv_drops drops;
+    sv_list include, exclude;
+    size_t next_include, next_exclude;   /* the walk has passed those before */
+    int64_t included, excluded;  /* met in the walk */
+    size_t included_up_to;       /* all of the list before it have been met */
+    sv_steps steps;
+    sv_quotas *quotas;
+    char *told;                  /* what the steps did, as JSON; NULL: there were none */
     sv_rival *group;             /* the best per_caption candidates of the caption in hand, best first */
-    size_t group_size;
+    size_t group_size, group_room;   /* room: per_caption less those that are in by hand */
     int64_t group_number;
     char *id;                    /* of the caption in hand, for lots */
     size_t id_capacity;
@@ -88,6 +100,29 @@ static bool add_real(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key, do
     return isnan(v) ? yyjson_mut_obj_add_null(doc, o, key) : yyjson_mut_obj_add_real(doc, o, key, v);
 }
 
+static bool add_list(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key, const sv_list *list) {
+    char hash[SV_SHA256_HEX];
+    return !list->count || (sv_list_hash(list, hash, NULL) == SV_OK && yyjson_mut_obj_add_strcpy(doc, o, key, hash));
+}
+
+/* The steps after the ranking, those that there are: a selection without them is named as ever. */
+static bool add_steps(const contest *c, yyjson_mut_doc *doc, yyjson_mut_val *o) {
+    const sv_select_settings *s = c->settings;
+    bool ok = add_list(doc, o, "include", &c->include) && add_list(doc, o, "exclude", &c->exclude);
+    if (ok && s->dedup.hash != SV_DEDUP_NONE) {
+        yyjson_mut_val *dedup = yyjson_mut_obj_add_obj(doc, o, "dedup");
+        ok = dedup && yyjson_mut_obj_add_str(doc, dedup, "hash", s->dedup.hash == SV_DEDUP_PHASH ? "phash" : "dhash") &&
+             yyjson_mut_obj_add_sint(doc, dedup, "distance", s->dedup.distance);
+    }
+    if (ok && s->quotas) {
+        yyjson_doc *quotas = yyjson_read(s->quotas, strlen(s->quotas), 0);
+        yyjson_mut_val *copy = yyjson_val_mut_copy(doc, yyjson_doc_get_root(quotas));
+        ok = copy && yyjson_mut_obj_add_val(doc, o, "quotas", copy);
+        yyjson_doc_free(quotas);
+    }
+    return ok;
+}
+
 /* Everything that the picks depend on, by name and hash, as canonical JSON. */
 static sv_status settings_json(contest *c, char **out, sv_error *err) {
     const sv_select_settings *s = c->settings;
@@ -106,6 +141,7 @@ static sv_status settings_json(contest *c, char **out, sv_error *err) {
         if (ok && c->at[term] >= 0) ok = add_hash(c, doc, setups, sv_term_names[term], c->setups[c->at[term]]);
     }
     if (ok && s->by == SV_BY_RANDOM) ok = yyjson_mut_obj_add_sint(doc, o, "seed", c->run->recipe->seed);
+    if (ok) ok = add_steps(c, doc, o);
     yyjson_mut_doc_set_root(doc, o);
     yyjson_doc *fixed = ok ? yyjson_mut_doc_imut_copy(doc, NULL) : NULL;
     *out = fixed ? sv_json_canonical(yyjson_doc_get_root(fixed)) : NULL;
@@ -117,7 +153,7 @@ static sv_status settings_json(contest *c, char **out, sv_error *err) {
 /* ---- the walk ---- */
 
 static sv_status end_group(contest *c, sv_error *err) {
-    for (size_t i = 0; i < c->group_size; i++)
+    for (size_t i = 0; i < c->group_size && i < c->group_room; i++)
         if (!sv_rivals_add(&c->rivals, c->group[i])) return sv_fail_memory(err, "select", c->rivals.capacity * 2 * sizeof *c->group);
     c->group_size = 0;
     return SV_OK;
@@ -154,37 +190,74 @@ static void terms_of(const contest *c, const double *values, double terms[TERMS]
     terms[WEIGHTED] = part[SV_TERM_CLIP] + part[SV_TERM_SSIM] + others;
 }
 
+/* Whether the list names the candidate. The walk and the list are both in order. */
+static bool is_listed(const sv_list *list, size_t *next, uint64_t who) {
+    while (*next < list->count && list->items[*next].who < who) ++*next;
+    return *next < list->count && list->items[*next].who == who;
+}
+
 static sv_status meet(void *user, int64_t number, int k, const double *values, sv_error *err) {
     contest *c = user;
     double terms[TERMS];
-    c->s.candidates++;
-    for (size_t i = 0; i < c->scorers; i++)
-        if (!isfinite(values[i])) return SV_OK;
-    terms_of(c, values, terms);
-    if (!passes(c, terms)) return SV_OK;
     if (k > 0xFFFF) return sv_fail(err, SV_E_INTERNAL, "select", "candidate %lld-%d: k is too large", (long long)number, k);
+    uint64_t who = sv_rival_who(number, k);
+    bool wanted = is_listed(&c->include, &c->next_include, who);
+    c->s.candidates++;
+    if (is_listed(&c->exclude, &c->next_exclude, who)) {
+        c->excluded++;
+        return sv_drops_add(&c->drops, (sv_drop){who, SV_DROP_MANUAL}) ? SV_OK : sv_fail_memory(err, "select", 0);
+    }
+    for (size_t i = 0; i < c->scorers; i++) {
+        if (isfinite(values[i])) continue;
+        return wanted ? sv_list_missed(&c->include, &c->include.items[c->next_include], "has a score that is not finite", NULL, err) : SV_OK;
+    }
+    terms_of(c, values, terms);
+    if (!wanted && !passes(c, terms)) return SV_OK;
     if (number != c->group_number) {
         SV_TRY(end_group(c, err));
         c->group_number = number;
+        c->group_room = (size_t)c->settings->per_caption;
         c->s.captions++;
         if (c->settings->by == SV_BY_RANDOM) SV_TRY(sv_ledger_caption_id(c->run->ledger, number, &c->id, &c->id_capacity, err));
     }
     c->s.eligible++;
     for (int i = 0; i < TERMS; i++) c->before[i] += terms[i];
     uint64_t key = c->settings->by == SV_BY_RANDOM ? ~sv_lot(c->run->recipe->seed, c->id, k) : sv_key_of_score(terms[sv_by_term(c->settings->by)]);
-    add_to_group(c, (sv_rival){key, sv_rival_who(number, k)});
-    return SV_OK;
+    if (!wanted) {
+        add_to_group(c, (sv_rival){key, who});
+        return SV_OK;
+    }
+    c->included++;
+    c->included_up_to += c->included_up_to == c->next_include;
+    c->group_room -= c->group_room > 0;
+    return sv_rivals_add(&c->rivals, (sv_rival){key, who}) ? SV_OK : sv_fail_memory(err, "select", 0);
 }
 
 /* ---- the result ---- */
 
 static sv_status pick_at(void *user, size_t rank, sv_pick_row *out, sv_error *err) {
     const contest *c = user;
-    const sv_rival *r = &c->rivals.items[rank];
+    const sv_rival *r = &c->picks.items[rank];
     /* The lot as a number in 0..1, the largest first, as scores are. */
     double score = c->settings->by == SV_BY_RANDOM ? (double)(r->key >> 11) * 0x1p-53 : sv_score_of_key(r->key);
-    *out = (sv_pick_row){sv_rival_number(r), sv_rival_k(r), score};
+    *out = (sv_pick_row){sv_rival_number(r), sv_rival_k(r), score, sv_list_find(&c->include, r->who) != NULL};
     return SV_OK;
+}
+
+static sv_status drop_at(void *user, size_t i, sv_drop_row *out, sv_error *err) {
+    static const char *const reasons[] = {[SV_DROP_MANUAL] = "manual", [SV_DROP_FULL] = "quota_full", [SV_DROP_RESERVED] = "quota_reserved"};
+    const contest *c = user;
+    const sv_drop *d = &c->drops.items[i];
+    sv_rival who = {0, d->who}, of = {0, d->of};
+    bool repeats = d->of > SV_DROP_RESERVED;
+    *out = (sv_drop_row){sv_rival_number(&who), sv_rival_k(&who), repeats ? "near_duplicate" : reasons[d->of], repeats ? sv_rival_number(&of) : 0,
+                         repeats ? sv_rival_k(&of) : 0};
+    return SV_OK;
+}
+
+static int drop_by_who(const void *a, const void *b) {
+    uint64_t x = ((const sv_drop *)a)->who, y = ((const sv_drop *)b)->who;
+    return (x > y) - (x < y);
 }
 
 static int by_who(const void *a, const void *b) {
@@ -197,7 +270,7 @@ static sv_status mean_of_picks(contest *c, sv_error *err) {
     size_t n = (size_t)c->s.picked;
     uint64_t *who = malloc((n ? n : 1) * sizeof *who);
     if (!who) return sv_fail_memory(err, "select", n * sizeof *who);
-    for (size_t i = 0; i < n; i++) who[i] = c->rivals.items[i].who;
+    for (size_t i = 0; i < n; i++) who[i] = c->picks.items[i].who;
     qsort(who, n, sizeof *who, by_who);
     sv_status st = SV_OK;
     for (size_t i = 0; st == SV_OK && i < n; i++) {
@@ -231,20 +304,67 @@ static sv_status hash_result(contest *c, sv_error *err) {
         sv_sha256_more(h, bytes, 8);
     }
     for (int64_t i = 0; i < c->s.picked; i++) {
-        put_big_endian(bytes, c->rivals.items[i].key);
-        put_big_endian(bytes + 8, c->rivals.items[i].who);
+        put_big_endian(bytes, c->picks.items[i].key);
+        put_big_endian(bytes + 8, c->picks.items[i].who);
         sv_sha256_more(h, bytes, 16);
     }
+    if (c->told) sv_sha256_more(h, c->told, strlen(c->told));
     sv_sha256_end(h, raw);
     sv_hex(raw, 32, c->s.hash);
     return SV_OK;
 }
 
-/* How many pairs are asked for. */
+/* How many pairs are asked for: at least those that are wanted by hand. */
 static int64_t asked(const contest *c) {
     const sv_select_settings *s = c->settings;
-    if (!isnan(s->keep)) return (int64_t)(s->keep * (double)c->s.captions);
-    return s->count != INT64_MIN ? s->count : (int64_t)c->rivals.count;
+    int64_t n = s->count != INT64_MIN ? s->count : (int64_t)c->rivals.count;
+    if (!isnan(s->keep)) n = (int64_t)(s->keep * (double)c->s.captions);
+    return n > c->included ? n : c->included;
+}
+
+/* What the steps did, as JSON; nothing if there were none. */
+static sv_status tell_steps(contest *c, sv_error *err) {
+    const sv_select_settings *s = c->settings;
+    if (s->dedup.hash == SV_DEDUP_NONE && !c->quotas && !c->include.count && !c->exclude.count) return SV_OK;
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *o = doc ? yyjson_mut_obj(doc) : NULL;
+    bool ok = o;
+    if (ok) yyjson_mut_doc_set_root(doc, o);
+    if (ok && c->include.count) ok = yyjson_mut_obj_add_sint(doc, o, "included", c->included);
+    if (ok && c->exclude.count) ok = yyjson_mut_obj_add_sint(doc, o, "excluded", c->excluded);
+    if (ok && s->dedup.hash != SV_DEDUP_NONE) ok = yyjson_mut_obj_add_sint(doc, o, "near_duplicates", c->steps.near_duplicates);
+    if (ok && c->quotas) {
+        yyjson_mut_val *list = yyjson_mut_arr(doc);
+        ok = yyjson_mut_obj_add_sint(doc, o, "quota_full", c->steps.full) && yyjson_mut_obj_add_sint(doc, o, "quota_reserved", c->steps.reserved) &&
+             yyjson_mut_obj_add_val(doc, o, "quotas", list) && sv_quotas_describe(c->quotas, doc, list);
+    }
+    c->told = ok ? yyjson_mut_write(doc, 0, NULL) : NULL;
+    yyjson_mut_doc_free(doc);
+    return c->told ? SV_OK : sv_fail_memory(err, "select", 0);
+}
+
+/* From the competitors to the picks. */
+static sv_status pick(contest *c, sv_error *err) {
+    const sv_select_settings *s = c->settings;
+    size_t want = (size_t)c->s.asked;
+    c->steps = (sv_steps){.ledger = c->run->ledger, .generate = c->s.generate, .dedup = &s->dedup, .quotas = c->quotas, .include = &c->include};
+    if (s->dedup.hash == SV_DEDUP_NONE && !c->quotas && !c->include.count) {
+        if (want > c->rivals.count) want = c->rivals.count;
+        SV_TRY(sv_rivals_top(&c->rivals, want, c->run->ledger, err));
+        c->picks = c->rivals;
+        c->picks.count = want;
+        c->rivals = (sv_rivals){0};
+    } else
+        SV_TRY(sv_steps_run(&c->steps, &c->rivals, want, &c->picks, &c->drops, err));
+    c->s.picked = (int64_t)c->picks.count;
+    if (c->drops.count) qsort(c->drops.items, c->drops.count, sizeof *c->drops.items, drop_by_who);
+    c->s.cutoff = NAN;
+    for (int64_t i = c->s.picked; i > 0 && isnan(c->s.cutoff); i--) {
+        sv_pick_row last = {0};
+        SV_TRY(pick_at(c, (size_t)i - 1, &last, err));
+        if (!last.manual) c->s.cutoff = last.score;
+    }
+    return tell_steps(c, err);
 }
 
 static sv_status store(contest *c, sv_select_report *report, sv_error *err) {
@@ -261,7 +381,8 @@ static sv_status store(contest *c, sv_select_report *report, sv_error *err) {
     }
     report->mean_count = n;
     bool is_new;
-    SV_TRY(sv_ledger_add_selection(c->run->ledger, &c->s, c->setups, c->scorers, means, n, pick_at, c, &is_new, err));
+    const sv_selection_rows rows = {.pick = pick_at, .drop = drop_at, .drops = c->drops.count, .user = c};
+    SV_TRY(sv_ledger_add_selection(c->run->ledger, &c->s, c->setups, c->scorers, means, n, &rows, &is_new, err));
     report->idle = !is_new;
     snprintf(report->by, sizeof report->by, "%s", c->s.by);
     report->candidates = c->s.candidates;
@@ -275,21 +396,52 @@ static sv_status store(contest *c, sv_select_report *report, sv_error *err) {
     return SV_OK;
 }
 
-/* What `count` could not have, and what would help, the most likely cause first. */
+/* "clip 0.28, ssim 0.5": the limits that are set. */
+static void tell_limits(const contest *c, sv_buf *b) {
+    const sv_min_settings *m = &c->settings->min;
+    const char *sep = "";
+    for (int t = 0; t < TERMS; t++) {
+        double limit = t == WEIGHTED ? m->weighted : m->of[t];
+        if (isnan(limit)) continue;
+        sv_buf_printf(b, "%s%s %g", sep, term_name(t), limit);
+        sep = ", ";
+    }
+}
+
+/* What `count` could not have, and what would help. */
 static sv_status fell_short(const contest *c, int64_t unscored, sv_error *err) {
     const sv_select_settings *s = c->settings;
-    bool has_min = !isnan(s->min.weighted);
-    for (int t = 0; t < SV_TERMS; t++) has_min |= !isnan(s->min.of[t]);
-    sv_fail(err, SV_SHORT, "select.count", "%lld pairs were asked for, %lld could be picked: %lld of %lld scored candidates are eligible, of %lld "
-        "captions, and at most %lld"
-            " of each caption count", (long long)s->count, (long long)c->s.picked, (long long)c->s.eligible, (long long)c->s.candidates, (long long)c->s.captions,
-            (long long)s->per_caption);
-    if (unscored) return sv_hint(err, SV_SHORT, "%lld images have no score yet: synthvlm score %s", (long long)unscored, c->run->dir);
-    if (has_min && c->s.eligible < c->s.candidates)
-        return sv_hint(err, SV_SHORT, "%lld candidates are below select.min: lower it, or draw more captions (captions.sample) or candidates",
-            (long long)(c->s.candidates - c->s.eligible));
-    if (c->s.eligible > c->s.picked) return sv_hint(err, SV_SHORT, "raise select.per_caption, or draw more captions (captions.sample, or more sources)");
-    return sv_hint(err, SV_SHORT, "draw more captions (captions.sample, or more sources) or more candidates with a higher select.per_caption");
+    int64_t below = c->s.candidates - c->s.eligible - c->excluded, over = c->steps.full + c->steps.reserved, repeats = c->steps.near_duplicates;
+    sv_buf why = {0}, help = {0};
+    sv_buf_printf(&why, "%lld pairs were asked for, %lld could be picked: %lld of %lld scored candidates are eligible, of %lld captions, and at most %lld"
+                  " of each caption count", (long long)s->count, (long long)c->s.picked, (long long)c->s.eligible, (long long)c->s.candidates,
+                  (long long)c->s.captions, (long long)s->per_caption);
+    if (repeats) sv_buf_printf(&why, "; %lld repeat a better one", (long long)repeats);
+    if (over) sv_buf_printf(&why, "; %lld are over a quota", (long long)over);
+    if (c->excluded) sv_buf_printf(&why, "; %lld are excluded by hand", (long long)c->excluded);
+    if (unscored) sv_buf_printf(&help, "%lld images have no score yet: synthvlm score %s; or ", (long long)unscored, c->run->dir);
+    sv_buf limits = {0};
+    tell_limits(c, &limits);
+    if (limits.size && below > 0) sv_buf_printf(&help, "%lld candidates are below select.min (%s): lower it; or ", (long long)below, limits.data);
+    sv_buf_free(&limits);
+    if (repeats) sv_buf_puts(&help, "lower select.dedup.distance; or ");
+    if (over) sv_buf_puts(&help, "widen select.quotas; or ");
+    if (c->s.eligible > c->s.picked + repeats + over) sv_buf_puts(&help, "raise select.per_caption; or ");
+    sv_buf_puts(&help, "draw more captions (captions.sample, or more sources) or more images of each (generate.candidates)");
+    sv_status st = why.failed || help.failed ? sv_fail_memory(err, "select.count", 0) : sv_fail(err, SV_SHORT, "select.count", "%s", why.data);
+    if (st == SV_SHORT) sv_hint(err, st, "%s", help.data);
+    sv_buf_free(&why);
+    sv_buf_free(&help);
+    return st;
+}
+
+/* Each candidate that is wanted by hand was met, and all of them fit. */
+static sv_status check_included(const contest *c, sv_error *err) {
+    const sv_select_settings *s = c->settings;
+    if (isnan(s->keep) && s->count != INT64_MIN && c->included > s->count)
+        return sv_fail(err, SV_E_INPUT, "select.include", "names %lld candidates, and select.count is %lld", (long long)c->included, (long long)s->count);
+    if (c->included == (int64_t)c->include.count) return SV_OK;
+    return sv_list_missed(&c->include, &c->include.items[c->included_up_to], "is not in the sample, or has not been scored", "synthvlm show DIR ID says which", err);
 }
 
 /* Meets every candidate, brings the picks to the front, and says all that is to be stored about them. *settings is malloc. */
@@ -297,28 +449,42 @@ static sv_status decide(contest *c, char **settings, int64_t *unscored, sv_error
     sv_rundir *run = c->run;
     SV_TRY(find_scorers(c, err));
     SV_TRY(check_scorers(c, err));
+    SV_TRY(sv_list_check(&c->exclude, &c->include, false, run->ledger, c->s.generate, err));
+    SV_TRY(sv_list_check(&c->include, &c->exclude, true, run->ledger, c->s.generate, err));
+    SV_TRY(sv_quotas_open(&c->quotas, c->settings->quotas, run->ledger, err));
     SV_TRY(sv_ledger_each_scored(run->ledger, c->s.scope, c->s.generate, c->setups, c->scorers, meet, c, unscored, err));
     SV_TRY(end_group(c, err));
     if (!c->s.candidates) {
         sv_fail(err, SV_E_INPUT, run->dir, *unscored ? "none of the images has been scored yet" : "there are no images to select from");
         return sv_hint(err, SV_E_INPUT, "synthvlm %s %s", *unscored ? "score" : "generate", run->dir);
     }
+    SV_TRY(check_included(c, err));
     c->s.asked = asked(c);
-    c->s.picked = c->s.asked < (int64_t)c->rivals.count ? c->s.asked : (int64_t)c->rivals.count;
-    SV_TRY(sv_rivals_top(&c->rivals, (size_t)c->s.picked, run->ledger, err));
-    sv_pick_row last = {.score = NAN};
-    if (c->s.picked) SV_TRY(pick_at(c, (size_t)c->s.picked - 1, &last, err));
-    c->s.cutoff = last.score;
+    SV_TRY(pick(c, err));
+    c->s.steps = c->told;
     SV_TRY(settings_json(c, settings, err));
     c->s.settings = *settings;
     SV_TRY(hash_result(c, err));
     return mean_of_picks(c, err);
 }
 
+/* The hashes that near-duplicates are found by: the only thing here that may need the pictures, and only the first time. */
+static sv_status hash_pictures(contest *c, sv_error *err) {
+    sv_setup generate;
+    int64_t added;
+    if (c->settings->dedup.hash == SV_DEDUP_NONE) return SV_OK;
+    SV_TRY(sv_ledger_scope(c->run->ledger, &c->s.scope, err));
+    SV_TRY(sv_ledger_current(c->run->ledger, SV_STAGE_GENERATE, "", &generate, err));
+    return generate.id ? sv_hashes_ensure(c->run, c->s.scope, generate.id, &added, err) : SV_OK;
+}
+
 static sv_status hold(contest *c, sv_select_report *report, sv_error *err) {
     sv_rundir *run = c->run;
     char *settings = NULL;
     int64_t unscored = 0;
+    SV_TRY(sv_list_read(&c->include, "select.include", c->settings->include, err));
+    SV_TRY(sv_list_read(&c->exclude, "select.exclude", c->settings->exclude, err));
+    SV_TRY(hash_pictures(c, err));
     SV_TRY(sv_ledger_begin_read(run->ledger, err));
     sv_status st = decide(c, &settings, &unscored, err);
     sv_ledger_rollback(run->ledger);
@@ -344,6 +510,12 @@ sv_status sv_select(sv_rundir *run, sv_select_report *report, sv_error *err) {
     c.group = calloc((size_t)s->per_caption, sizeof *c.group);
     sv_status st = c.group ? hold(&c, report, err) : sv_fail_memory(err, "select", 0);
     sv_rivals_free(&c.rivals);
+    sv_rivals_free(&c.picks);
+    sv_list_free(&c.include);
+    sv_list_free(&c.exclude);
+    sv_quotas_close(&c.quotas);
+    free(c.drops.items);
+    free(c.told);
     free(c.group);
     free(c.id);
     return st;

@@ -399,11 +399,11 @@ static void selections(void **state) {
                       .min_clip = 0.15, .min_ssim = NAN, .min_weighted = NAN, .per_caption = 1, .candidates = 3, .eligible = 2, .captions = 2, .asked = 2, .picked = 2,
                       .cutoff = 0.9};
     bool is_new;
-    OK(sv_ledger_add_selection(w.l, &s, scores, 2, &mean, 1, give, NULL, &is_new, &err));
+    OK(sv_ledger_add_selection(w.l, &s, scores, 2, &mean, 1, &(sv_selection_rows){.pick = give}, &is_new, &err));
     assert_true(is_new);
     int64_t first = s.id, id, picked;
     char hash[SV_SHA256_HEX];
-    OK(sv_ledger_add_selection(w.l, &s, scores, 2, &mean, 1, give, NULL, &is_new, &err));
+    OK(sv_ledger_add_selection(w.l, &s, scores, 2, &mean, 1, &(sv_selection_rows){.pick = give}, &is_new, &err));
     assert_false(is_new);
     assert_int_equal(s.id, first);
     OK(sv_ledger_current_selection(w.l, &id, hash, &picked, &err));
