@@ -95,6 +95,8 @@ sv_status sv_stats_open(sv_stats **out, const sv_stats_options *o, sv_error *err
 void sv_stats_close(sv_stats **s);
 size_t sv_stats_count(const sv_stats *s);
 const char *sv_stats_name(const sv_stats *s, size_t i);
+/* The operator that judges by it: "alphanumeric_filter". */
+const char *sv_stats_filter(const sv_stats *s, size_t i);
 bool sv_stats_is_integer(const sv_stats *s, size_t i);
 /* Whether a statistic is a word ("lang"), which sv_stats_compute gives as a number; and the word of a value, NULL if there is none. */
 bool sv_stats_is_word(const sv_stats *s, size_t i);

@@ -14,6 +14,7 @@
     X(sheet)           \
     /* Text */         \
     X(caption_stats)   \
+    X(calibrate)       \
     X(tokenize)        \
     /* Images */       \
     X(txt2img)         \

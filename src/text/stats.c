@@ -113,6 +113,8 @@ const char *sv_stats_name(const sv_stats *s, size_t i) {
     return s->stats[i].word ? op->word_stat : op->info.stat;
 }
 
+const char *sv_stats_filter(const sv_stats *s, size_t i) { return i < s->count ? s->stats[i].filter->op->info.name : NULL; }
+
 bool sv_stats_is_integer(const sv_stats *s, size_t i) { return i < s->count && !s->stats[i].word && s->stats[i].filter->op->integer; }
 
 const char *sv_stats_word(const sv_stats *s, size_t i, double value) {
