@@ -28,6 +28,7 @@ static sv_status rule_setups(sv_rundir *run, const sv_process *p, const sv_decon
     char number[32];
     sv_buf json = {0}, both = {0};
     sv_buf_printf(&json, "\"view\":\"%s\",\"process\":%s", sv_view_name((sv_view)run->recipe->captions.view), sv_process_json(p));
+    sv_pictures_describe(run, p, &json);
     if (clean->on) sv_buf_printf(&json, ",\"decontaminate\":%s", clean->json.data);
     sv_buf_printf(&both, "{%s}", json.data ? json.data : "");
     sv_status st = sv_buf_ok(&both, err);
@@ -69,7 +70,7 @@ static sv_status sample_setup(sv_rundir *run, const sv_setup *curate, sv_setup *
 
 /* ---- the stage ---- */
 
-static sv_status curate_with(sv_rundir *run, sv_process *process, sv_decontamination *clean, sv_caption_judge *asked, sv_balance *balance,
+static sv_status curate_with(sv_rundir *run, sv_process *process, sv_pictures *pictures, sv_decontamination *clean, sv_caption_judge *asked, sv_balance *balance,
                              sv_curate_report *report, sv_error *err) {
     curation setups = {0};
     sv_setup drawn_by;
@@ -88,7 +89,7 @@ static sv_status curate_with(sv_rundir *run, sv_process *process, sv_decontamina
     bool complete = judge_done && report->judged == report->captions;
     report->idle = complete && !report->added && !report->faults;
     if (!judge_done) SV_TRY(sv_caption_judge_key(run, asked, err));   /* a missing key is told before the list has done its work */
-    if (!rules_done) SV_TRY(sv_rules_run(run, process, clean, setups.rules.id, report->captions, err));
+    if (!rules_done) SV_TRY(sv_rules_run(run, process, pictures, clean, setups.rules.id, report->captions, err));
     if (!judge_done && asked->on) SV_TRY(sv_caption_judge_run(run, asked, setups.rules.id, setups.judged.id, report->captions, err));
     if (!complete && balance->on) SV_TRY(sv_balance_run(run, balance, &setups.judged, report->captions, err));
     SV_TRY(sv_ledger_verdict_counts(run->ledger, curate->id, &report->judged, &report->kept, err));
@@ -107,6 +108,7 @@ sv_status sv_curate(sv_rundir *run, sv_curate_report *report, sv_error *err) {
     if (!report) report = &own;
     *report = (sv_curate_report){0};
     sv_process *process = NULL;   /* opened first: a wrong list is told before captions are read */
+    sv_pictures *pictures = NULL;
     sv_decontamination clean;
     sv_caption_judge asked = {0};
     sv_balance balance = {0};
@@ -115,14 +117,16 @@ sv_status sv_curate(sv_rundir *run, sv_curate_report *report, sv_error *err) {
     sv_status st = sv_decontamination_open(&clean, &run->recipe->captions.decontaminate, err);
     if (st == SV_OK) st = sv_caption_judge_open(run, &asked, err);
     if (st == SV_OK) st = sv_balance_open(run, &balance, err);
+    if (st == SV_OK) st = sv_pictures_open(&pictures, run, process, err);
     if (st == SV_OK) st = sv_ingest(run, &in, err);
     report->added = in.added;
     report->repeated = in.repeated;
     report->faults = in.faults;
-    if (st == SV_OK) st = curate_with(run, process, &clean, &asked, &balance, report, err);
+    if (st == SV_OK) st = curate_with(run, process, pictures, &clean, &asked, &balance, report, err);
     sv_balance_close(&balance);
     sv_caption_judge_close(&asked);
     sv_decontamination_close(&clean);
+    sv_pictures_close(&pictures);
     sv_process_close(&process);
     return st;
 }

@@ -12,6 +12,7 @@
 typedef struct judging {
     sv_rundir *run;
     sv_process *process;
+    sv_pictures *pictures;       /* NULL: no filter asks about pictures */
     sv_decontamination *clean;
     int64_t curate, captions;
     int64_t judged_before;       /* verdicts up to this number are there already */
@@ -84,11 +85,14 @@ static sv_status write_piece(judging *j, const sv_caption_batch *b, sv_error *er
 static sv_status one_pass(judging *j, bool last, sv_caption_batch *b, sv_error *err) {
     int64_t after = 0;
     for (;;) {
-        SV_TRY(sv_ledger_read_captions(j->run->ledger, after, PIECE, b, err));
+        int64_t before = after;
+        SV_TRY(sv_ledger_read_captions(j->run->ledger, after, j->pictures ? SV_PICTURES_PIECE : PIECE, b, err));
         if (!b->count) break;
         after = b->items[b->count - 1].number;
+        if (j->pictures) SV_TRY(sv_pictures_prepare(j->pictures, before, after, err));
         for (size_t i = 0; i < b->count; i++) j->in[i] = (sv_caption_in){(uint64_t)b->items[i].number, b->items[i].text, b->items[i].size};
         SV_TRY(sv_process_run(j->process, j->in, b->count, 0, j->out, err));
+        if (j->pictures) SV_TRY(sv_pictures_store(j->pictures, err));
         if (last && (j->replace || after > j->judged_before)) {
             SV_TRY(sv_decontamination_judge(j->clean, j->out, b->count, err));
             SV_TRY(write_piece(j, b, err));
@@ -114,8 +118,8 @@ static sv_status prepare_names(judging *j, sv_error *err) {
     return SV_OK;
 }
 
-sv_status sv_rules_run(sv_rundir *run, sv_process *process, sv_decontamination *clean, int64_t curate, int64_t captions, sv_error *err) {
-    judging j = {.run = run, .process = process, .clean = clean, .curate = curate, .captions = captions};
+sv_status sv_rules_run(sv_rundir *run, sv_process *process, sv_pictures *pictures, sv_decontamination *clean, int64_t curate, int64_t captions, sv_error *err) {
+    judging j = {.run = run, .process = process, .pictures = pictures, .clean = clean, .curate = curate, .captions = captions};
     sv_caption_batch batch = {0};
     int passes = sv_process_passes(process);
     sv_status st = sv_ledger_judged_up_to(run->ledger, curate, &j.judged_before, err);
