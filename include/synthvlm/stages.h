@@ -31,6 +31,7 @@ typedef struct sv_stage_options {
 /* Draws candidates that are missing. Needs curated captions. report may be NULL. */
 typedef struct sv_draw_report {
     int64_t drawn, failed;       /* of this call */
+    int64_t pruned;              /* given up half-drawn */
     int64_t unscored;            /* pictures that lack a score of the recipe's scorers; 0 if this call did not look */
     double seconds;              /* of drawing, without start-up */
     double first_seconds;        /* from the call to the first finished picture */

@@ -5,6 +5,7 @@
 #include "base/thread.h"
 #include "stages/draw.h"
 #include "stages/produce.h"
+#include "stages/rounds.h"
 #include "stages/setups.h"
 
 enum { PIECE = 256 };            /* captions read from the ledger at a time */
@@ -19,6 +20,8 @@ typedef struct production {
     sv_scope scope;
     sv_setup setup;
     sv_setup score[SV_MOST_SCORERS];
+    bool adaptive;               /* the number of candidates follows the scores */
+    sv_rounds rounds;            /* if so */
     bool with_scores;
     double opened;               /* when the stage began */
 
@@ -75,12 +78,17 @@ sv_status sv_scorers_use(sv_rundir *run, const sv_scorers *scorers, sv_setup *se
 static sv_status register_setups(production *p, sv_error *err) {
     char *json = NULL;
     sv_paint_plan(p->run->recipe, &p->models, &p->engine, &p->paint);
-    SV_TRY(sv_generate_setup(p->run->recipe, p->models.base, &p->engine, &p->paint, &json, err));
+    const sv_pruning pruning = {p->scorers, p->score};
+    if (p->scorers) SV_TRY(sv_scorers_use(p->run, p->scorers, p->score, err));
+    SV_TRY(sv_generate_setup(p->run->recipe, &p->models, &p->engine, &p->paint, p->run->recipe->generate.prune.at ? &pruning : NULL, &json, err));
     sv_status st = sv_rundir_setup(p->run, SV_STAGE_GENERATE, "", json, &p->setup, err);
     free(json);
     if (st != SV_OK) return st;
     SV_TRY(sv_ledger_use(p->run->ledger, SV_STAGE_GENERATE, &p->setup.id, 1, err));
-    return p->scorers ? sv_scorers_use(p->run, p->scorers, p->score, err) : SV_OK;
+    if (p->adaptive) return sv_rounds_open(&p->rounds, p->run, p->scorers, p->scope, &p->setup, p->score, err);
+    sv_setup rounds;             /* of an earlier recipe: no longer in force */
+    SV_TRY(sv_ledger_current(p->run->ledger, SV_STAGE_ROUNDS, "", &rounds, err));
+    return rounds.id ? sv_ledger_use(p->run->ledger, SV_STAGE_ROUNDS, NULL, 0, err) : SV_OK;
 }
 
 /* ---- drawing ---- */
@@ -101,11 +109,15 @@ static sv_status add_rows(production *p, const sv_draw_result *r, sv_error *err)
         p->pending++;
         SV_TRY(sv_ledger_add_candidate(l, p->setup.id, c, err));
         SV_TRY(sv_ledger_add_timing(l, SV_STAGE_GENERATE, c->number, c->k, d->draw_seconds, err));
+        for (int j = 0; j < d->preview_count; j++) SV_TRY(sv_ledger_add_preview(l, p->setup.id, c->number, &d->previews[j], err));
         if (c->ok) {
             for (size_t j = 0; p->scorers && j < sv_scorers_count(p->scorers); j++)
                 SV_TRY(sv_ledger_add_score(l, p->score[j].id, p->setup.id, c->number, c->k, d->values[j], err));
             if (p->scorers) SV_TRY(sv_ledger_add_timing(l, SV_STAGE_SCORE, c->number, c->k, d->score_seconds, err));
             if (!p->report.drawn++) p->report.first_seconds = sv_now() - p->opened;
+            p->done++;
+        } else if (c->pruned) {
+            p->report.pruned++;
             p->done++;
         } else {
             p->report.failed++;
@@ -133,12 +145,15 @@ static sv_status take_result(production *p, double wait, sv_error *err) {
     return st;
 }
 
-static sv_quota quota_of(const sv_generate_settings *s) {
+/* What captions are to have now. */
+static sv_quota quota_of(const production *p) {
+    const sv_generate_settings *s = &p->run->recipe->generate;
+    if (p->adaptive) return sv_rounds_quota(&p->rounds);
     return (sv_quota){.want = (int)s->candidates.max, .retries = (int)s->retries};
 }
 
+/* Draws whatever captions lack now. */
 static sv_status draw_all(production *p, sv_error *err) {
-    const sv_generate_settings *s = &p->run->recipe->generate;
     sv_draw_batch piece = {0};
     sv_status st = SV_OK;
     int64_t after = 0;
@@ -149,7 +164,7 @@ static sv_status draw_all(production *p, sv_error *err) {
         while (st == SV_OK && more && sv_drawing_room(p->drawing)) {
             if (next == piece.count) {
                 /* The rows of captions in hand are not all in the ledger yet, but those lie before `after`. */
-                SV_TRY_GOTO(done, sv_ledger_to_draw(p->run->ledger, p->scope, p->setup.id, quota_of(s), after, PIECE, &piece, err));
+                SV_TRY_GOTO(done, sv_ledger_to_draw(p->run->ledger, p->scope, p->setup.id, quota_of(p), after, PIECE, &piece, err));
                 next = 0;
                 more = piece.count > 0;
                 if (!more) break;
@@ -171,18 +186,29 @@ done:
     return st;
 }
 
-static sv_status draw(production *p, sv_error *err) {
-    const sv_generate_settings *s = &p->run->recipe->generate;
-    SV_TRY(sv_draw_models_prepare(&p->models, p->run->recipe, &p->paint, err));   /* only here: a run that has nothing to draw loads nothing */
-    sv_draw_plan plan = {.recipe = p->run->recipe, .models = &p->models, .scorers = p->scorers, .paint = p->paint, .dir = p->run->dir,
-                         .tmp = p->run->tmp, .setup = p->setup.hash, .workers = p->engine.workers, .stop = p->run->o.stop};
-    SV_TRY(sv_drawing_open(&p->drawing, &plan, err));
-    sv_drawing_expect(p->drawing, (int)s->candidates.max);
+/* Opens the machine when there is something to draw for the first time: a run that has nothing to draw loads nothing. */
+static sv_status open_machine(production *p, sv_error *err) {
+    const sv_recipe *r = p->run->recipe;
+    if (p->drawing) return SV_OK;
+    SV_TRY(sv_draw_models_prepare(&p->models, r, &p->paint, err));
+    sv_draw_plan plan = {.recipe = r, .models = &p->models, .scorers = p->scorers, .paint = p->paint, .dir = p->run->dir, .tmp = p->run->tmp,
+                         .setup = p->setup.hash, .workers = p->engine.workers, .keep = r->generate.prune.keep, .stop = p->run->o.stop};
+    plan.check_count = sv_recipe_checks(&r->generate.prune, plan.checks);
+    return sv_drawing_open(&p->drawing, &plan, err);
+}
+
+/* Draws what is missing of this round, or of everything. `pictures`: new ones for most captions. */
+static sv_status draw(production *p, int pictures, sv_error *err) {
+    int64_t missing;
+    SV_TRY(sv_ledger_draw_count(p->run->ledger, p->scope, p->setup.id, quota_of(p), &missing, err));
+    p->total = p->done + missing + (p->adaptive ? sv_rounds_later(&p->rounds) : 0);
+    if (!missing) return SV_OK;
+    SV_TRY(open_machine(p, err));
+    sv_drawing_expect(p->drawing, pictures);
     double begin = sv_now();
     p->committed = begin;
     sv_status st = draw_all(p, err);
-    sv_drawing_close(&p->drawing);
-    p->report.seconds = sv_now() - begin;
+    p->report.seconds += sv_now() - begin;
     if (st == SV_OK && sv_rundir_stopping(p->run)) st = sv_rundir_stopped(p->run, "generate", err);
     return st;
 }
@@ -195,9 +221,34 @@ static sv_status count_unscored(production *p, sv_error *err) {
     return sv_ledger_score_count(p->run->ledger, p->scope, p->setup.id, ids, n, &p->report.unscored, err);
 }
 
+/* A round is decided once all its candidates are scored, those from before too; of these some may turn out to be lost, and are drawn again. */
+static sv_status draw_round(production *p, int pictures, sv_error *err) {
+    int64_t scored, lost;
+    for (int again = 0; again < 2; again++) {
+        SV_TRY(draw(p, pictures, err));
+        SV_TRY(count_unscored(p, err));
+        if (!p->report.unscored) return SV_OK;
+        SV_TRY(sv_score(p->run, &scored, &lost, err));
+        if (!lost) return SV_OK;
+    }
+    return sv_fail(err, SV_E_IO, p->run->dir, "%lld image files are gone or damaged again as soon as they are written", (long long)lost);
+}
+
+static sv_status draw_rounds(production *p, sv_error *err) {
+    int before = 0;
+    while (!sv_rounds_over(&p->rounds)) {
+        sv_round now = p->rounds.now;
+        SV_TRY(draw_round(p, now.want - before, err));
+        SV_TRY(sv_rounds_decide(&p->rounds, err));
+        before = now.want;
+    }
+    return draw_round(p, 1, err);            /* what was lost of captions that stopped long ago */
+}
+
 sv_status sv_generate(sv_rundir *run, bool with_scores, sv_draw_report *report, sv_error *err) {
     const sv_generate_settings *s = &run->recipe->generate;
-    production p = {.run = run, .with_scores = with_scores, .opened = sv_now()};
+    bool adaptive = sv_recipe_adaptive(run->recipe), by_score = adaptive || s->prune.at;   /* what is drawn follows the scores */
+    production p = {.run = run, .with_scores = with_scores || by_score, .adaptive = adaptive, .opened = sv_now()};
     int64_t lost = 0;
     sv_status st;
     if (!s->model) return sv_fail(err, SV_E_RECIPE, "generate.model", "is missing: a directory in diffusers layout with ONNX parts");
@@ -206,14 +257,15 @@ sv_status sv_generate(sv_rundir *run, bool with_scores, sv_draw_report *report, 
     SV_TRY_GOTO(done, open_models(&p, err));
     SV_TRY_GOTO(done, register_setups(&p, err));
     SV_TRY_GOTO(done, sv_rundir_check_files(run, p.setup.id, false, &lost, err));
-    SV_TRY_GOTO(done, sv_ledger_draw_count(run->ledger, p.scope, p.setup.id, quota_of(s), &p.total, err));
+    SV_TRY_GOTO(done, sv_ledger_draw_count(run->ledger, p.scope, p.setup.id, quota_of(&p), &p.total, err));
     const sv_field fields[] = {SV_TEXT("setup", p.setup.hash), SV_INT("missing", p.total), SV_INT("batch", p.engine.batch), SV_INT("workers", p.engine.workers)};
     sv_rundir_event(run, "generate", fields, sizeof fields / sizeof fields[0]);
-    if (p.total) st = draw(&p, err);
+    st = adaptive ? draw_rounds(&p, err) : draw(&p, (int)s->candidates.max, err);
     if (st == SV_OK && p.scorers) st = count_unscored(&p, err);
-    const sv_field end[] = {SV_INT("drawn", p.report.drawn), SV_INT("failed", p.report.failed), SV_REAL("seconds", p.report.seconds)};
+    const sv_field end[] = {SV_INT("drawn", p.report.drawn), SV_INT("pruned", p.report.pruned), SV_INT("failed", p.report.failed), SV_REAL("seconds", p.report.seconds)};
     sv_rundir_event(run, "generated", end, sizeof end / sizeof end[0]);
 done:
+    sv_drawing_close(&p.drawing);
     sv_scorers_close(&p.scorers);
     sv_draw_models_close(&p.models);
     if (report) *report = p.report;

@@ -26,6 +26,18 @@ bool sv_rounds_describe(const sv_recipe *r, yyjson_mut_doc *doc, yyjson_mut_val 
            yyjson_mut_obj_add_int(doc, o, "max", c->max) && yyjson_mut_obj_add_int(doc, o, "retries", r->generate.retries);
 }
 
+bool sv_rounds_describe_scores(const sv_scorers *scorers, const sv_setup *score, yyjson_mut_doc *doc, yyjson_mut_val *o) {
+    yyjson_mut_val *scores = yyjson_mut_obj_add_obj(doc, o, "scores");
+    bool ok = scores != NULL;
+    for (size_t i = 0; ok && i < sv_scorers_count(scorers); i++) {
+        double weight = sv_scorers_weight(scorers, i);
+        if (isnan(weight)) continue;
+        yyjson_mut_val *one = yyjson_mut_obj_add_obj(doc, scores, sv_scorers_name(scorers, i));
+        ok = one && yyjson_mut_obj_add_strcpy(doc, one, "setup", score[i].hash) && yyjson_mut_obj_add_real(doc, one, "weight", weight);
+    }
+    return ok;
+}
+
 static bool add_limits(const sv_candidates_settings *c, yyjson_mut_doc *doc, yyjson_mut_val *o) {
     bool ok = yyjson_mut_obj_add_real(doc, o, "budget", budget_of(c));
     if (!isnan(c->stop_at)) ok = ok && yyjson_mut_obj_add_real(doc, o, "stop_at", c->stop_at);
@@ -38,14 +50,10 @@ static sv_status describe(const sv_rounds *r, const sv_setup *generate, const sv
     *json = NULL;
     SV_TRY(sv_ledger_sample_digest(r->run->ledger, r->scope.sample, digest, err));
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *o = doc ? yyjson_mut_obj(doc) : NULL, *scores = o ? yyjson_mut_obj_add_obj(doc, o, "scores") : NULL;
-    bool ok = scores && yyjson_mut_obj_add_str(doc, o, "generate", generate->hash) && yyjson_mut_obj_add_str(doc, o, "captions", digest) &&
-              sv_rounds_describe(r->run->recipe, doc, o) && add_limits(&r->run->recipe->generate.candidates, doc, o);
-    for (size_t i = 0; ok && i < sv_scorers_count(r->scorers); i++) {
-        if (isnan(sv_scorers_weight(r->scorers, i))) continue;
-        yyjson_mut_val *one = yyjson_mut_obj_add_obj(doc, scores, sv_scorers_name(r->scorers, i));
-        ok = one && yyjson_mut_obj_add_str(doc, one, "setup", score[i].hash) && yyjson_mut_obj_add_real(doc, one, "weight", sv_scorers_weight(r->scorers, i));
-    }
+    yyjson_mut_val *o = doc ? yyjson_mut_obj(doc) : NULL;
+    bool ok = o && yyjson_mut_obj_add_str(doc, o, "generate", generate->hash) && yyjson_mut_obj_add_str(doc, o, "captions", digest) &&
+              sv_rounds_describe(r->run->recipe, doc, o) && add_limits(&r->run->recipe->generate.candidates, doc, o) &&
+              sv_rounds_describe_scores(r->scorers, score, doc, o);
     if (ok) {
         yyjson_mut_doc_set_root(doc, o);
         *json = yyjson_mut_write(doc, 0, NULL);

@@ -42,7 +42,9 @@ int64_t sv_rounds_later(const sv_rounds *r);
 /* Ends the round in hand, all of whose candidates are drawn and scored: notes which captions stop and why, and begins the next one. */
 sv_status sv_rounds_decide(sv_rounds *r, sv_error *err);
 
-/* Adds what pruning depends on of the recipe's numbers to the JSON of a generate setup: who is compared with whom. */
+/* Adds the recipe's numbers that say which candidates belong to one round, to the JSON of a setup. */
 bool sv_rounds_describe(const sv_recipe *r, yyjson_mut_doc *doc, yyjson_mut_val *object);
+/* Adds the setups and weights of the scores that decide. */
+bool sv_rounds_describe_scores(const sv_scorers *scorers, const sv_setup *score, yyjson_mut_doc *doc, yyjson_mut_val *object);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/thread.h"
 #include "infer/infer.h"
 #include "stages/gates.h"
+#include "stages/rounds.h"
 #include "synthvlm/text.h"
 
 /* Vector instructions that ONNX Runtime's kernels tell apart: other ones give other last bits. */
@@ -42,8 +43,9 @@ sv_status sv_engine_resolve(sv_rundir *run, sv_engine_plan *out, sv_error *err) 
     const sv_engine_settings *e = &s->engine;
     int64_t batch = e->batch;
     if (!batch) SV_TRY(recorded_batch(run, &batch, err));
+    bool shared = sv_recipe_adaptive(run->recipe) || s->prune.at;   /* calls are filled with pictures of several captions anyway */
     if (!batch)
-        for (batch = 4; s->candidates.max % batch; batch--) continue;
+        for (batch = 4; !shared && s->candidates.max % batch; batch--) continue;
     out->threads = e->threads_per_image ? (int)e->threads_per_image : 1;
     out->batch = (int)batch;
     int64_t workers = run->o.workers ? run->o.workers : e->workers;
@@ -117,6 +119,16 @@ static sv_status add_extras(const sv_recipe *r, const sv_paint_options *paint, y
     return ok ? SV_OK : sv_fail_memory(err, "generate setup", 0);
 }
 
+static sv_status add_pruning(const sv_recipe *r, const sv_pruning *p, yyjson_mut_doc *doc, yyjson_mut_val *object, sv_error *err) {
+    double checks[SV_MOST_CHECKS];
+    int n = sv_recipe_checks(&r->generate.prune, checks);
+    yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, object, "prune"), *at = o ? yyjson_mut_obj_add_arr(doc, o, "at") : NULL;
+    bool ok = at && yyjson_mut_obj_add_real(doc, o, "keep", r->generate.prune.keep);
+    for (int i = 0; ok && i < n; i++) ok = yyjson_mut_arr_add_real(doc, at, checks[i]);
+    ok = ok && sv_rounds_describe(r, doc, o) && sv_rounds_describe_scores(p->scorers, p->score, doc, o);
+    return ok ? SV_OK : sv_fail_memory(err, "generate setup", 0);
+}
+
 /* The mappers of a process list, as a JSON list (malloc). */
 static char *mappers_of(const char *process) {
     yyjson_doc *list = process ? yyjson_read(process, strlen(process), YYJSON_READ_ALLOW_INF_AND_NAN) : NULL;
@@ -169,12 +181,13 @@ static sv_status add_scheduler(const sv_recipe *r, const sv_pipeline *p, yyjson_
     return st;
 }
 
-sv_status sv_generate_setup(const sv_recipe *r, sv_pipeline *p, const sv_engine_plan *engine, const sv_paint_options *paint, char **json, sv_error *err) {
+sv_status sv_generate_setup(const sv_recipe *r, const sv_draw_models *m, const sv_engine_plan *engine, const sv_paint_options *paint,
+                            const sv_pruning *pruning, char **json, sv_error *err) {
     static const char *const formats[] = {[SV_FORMAT_JPEG] = "jpeg", [SV_FORMAT_PNG] = "png", [SV_FORMAT_WEBP] = "webp"};
     const sv_generate_settings *s = &r->generate;
     char hash[65];
     *json = NULL;
-    SV_TRY(sv_pipeline_hash(p, hash, err));
+    SV_TRY(sv_pipeline_hash(m->base, hash, err));
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *o = doc ? yyjson_mut_obj(doc) : NULL;
     sv_status st = SV_OK;
@@ -206,9 +219,11 @@ sv_status sv_generate_setup(const sv_recipe *r, sv_pipeline *p, const sv_engine_
     yyjson_mut_obj_add_str(doc, e, "processor", processor_features());
     yyjson_mut_obj_add_int(doc, e, "threads_per_image", engine->threads);
     yyjson_mut_obj_add_int(doc, e, "batch", engine->batch);
-    st = sv_gates_describe(&r->score.gates, doc, o) ? add_mappers(r, doc, o, err) : sv_fail_memory(err, "generate setup", 0);
-    if (st == SV_OK) st = add_scheduler(r, p, doc, o, err);
+    SV_TRY_GOTO(done, sv_gates_describe(&r->score.gates, m->safety, doc, o, err));
+    st = add_mappers(r, doc, o, err);
+    if (st == SV_OK) st = add_scheduler(r, m->base, doc, o, err);
     if (st == SV_OK) st = add_extras(r, paint, doc, o, err);
+    if (st == SV_OK && pruning) st = add_pruning(r, pruning, doc, o, err);
     if (st == SV_OK && !(*json = yyjson_mut_write(doc, YYJSON_WRITE_ALLOW_INF_AND_NAN, NULL))) st = sv_fail_memory(err, "generate setup", 0);
 done:
     yyjson_mut_doc_free(doc);

@@ -4,6 +4,7 @@
 
 #include "stages/models.h"
 #include "stages/rundir.h"
+#include "stages/scorers.h"
 #include "synthvlm/diffusion.h"
 
 /* The engine's numbers. threads and batch change bytes, so they belong to the setup; workers do not. */
@@ -25,8 +26,16 @@ sv_status sv_provider_describe(const sv_provider_settings *p, yyjson_mut_doc *do
 /* Painting options of the recipe; sizes and scheduler of the model where the recipe leaves them open. */
 void sv_paint_plan(const sv_recipe *r, const sv_draw_models *m, const sv_engine_plan *engine, sv_paint_options *out);
 
+/* By what half-drawn pictures are compared. */
+typedef struct sv_pruning {
+    const sv_scorers *scorers;
+    const sv_setup *score;       /* their setups */
+} sv_pruning;
+
 /* The JSON of the generate setup (malloc): model hash, mappers, prompt template, negative, size, steps, guidance, scheduler with all its keys, image
- * format, run seed, and the engine: provider, its version, processor features, threads and batch. */
-sv_status sv_generate_setup(const sv_recipe *r, sv_pipeline *p, const sv_engine_plan *engine, const sv_paint_options *paint, char **json, sv_error *err);
+ * format, run seed, and the engine: provider, its version, processor features, threads and batch. With
+ * pruning (NULL: none) everything that decides which pictures are finished: where they are compared and by what, and the numbers of the rounds. */
+sv_status sv_generate_setup(const sv_recipe *r, const sv_draw_models *m, const sv_engine_plan *engine, const sv_paint_options *paint,
+                            const sv_pruning *pruning, char **json, sv_error *err);
 
 #endif
