@@ -12,6 +12,7 @@
     X(show)            \
     X(verify)          \
     X(sheet)           \
+    X(embeddings)      \
     /* Text */         \
     X(caption_stats)   \
     X(calibrate)       \

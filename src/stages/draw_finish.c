@@ -89,6 +89,7 @@ static sv_status score_group(sv_drawing *d, finisher *f, const group *g, const s
     for (size_t i = 0; i < g->count; i++) {
         if (!images[i]) continue;
         memcpy(out[i]->values, values[i], sizeof values[i]);
+        SV_TRY(sv_scorers_keep_row(d->plan.scorers, f->memory, (int)i, out[i]->sha256, err));
         out[i]->score_seconds = seconds;
     }
     return SV_OK;

@@ -80,6 +80,7 @@ static sv_status register_setups(production *p, sv_error *err) {
     sv_paint_plan(p->run->recipe, &p->models, &p->engine, &p->paint);
     const sv_pruning pruning = {p->scorers, p->score};
     if (p->scorers) SV_TRY(sv_scorers_use(p->run, p->scorers, p->score, err));
+    if (p->scorers) SV_TRY(sv_scorers_keep(p->scorers, p->run->dir, err));
     SV_TRY(sv_generate_setup(p->run->recipe, &p->models, &p->engine, &p->paint, p->run->recipe->generate.prune.at ? &pruning : NULL, &json, err));
     sv_status st = sv_rundir_setup(p->run, SV_STAGE_GENERATE, "", json, &p->setup, err);
     free(json);

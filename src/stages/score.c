@@ -39,23 +39,38 @@ static sv_status read_picture(scoring *s, const sv_file_item *item, sv_image *im
     return SV_OK;
 }
 
+/* Scores the pictures of a span: those that a kept embedding can answer for are not read. */
+static sv_status score_span(scoring *s, unsigned thread, span *p, const sv_scored_text *text, sv_error *err) {
+    const sv_image *rows[SV_MOST_ROWS] = {NULL};
+    const sv_scored_text *texts[SV_MOST_ROWS];
+    double kept[SV_MOST_ROWS][SV_MOST_SCORERS];
+    bool answered[SV_MOST_ROWS] = {false};
+    for (int i = 0; i < s->rows; i++) texts[i] = text;
+    for (size_t j = p->begin; j < p->end; j++) {
+        const sv_file_item *item = &s->batch->items[j];
+        int row = item->k % s->rows;
+        answered[row] = sv_scorers_from_kept(s->scorers, text, item->sha256, item->missing, kept[row]);
+        if (answered[row]) continue;
+        SV_TRY(read_picture(s, item, &s->images[thread][row], &p->lost[row], err));
+        if (!p->lost[row]) rows[row] = &s->images[thread][row];
+    }
+    SV_TRY(sv_scorers_run(s->scorers, &s->memory[thread], texts, rows, p->values, err));
+    for (size_t j = p->begin; j < p->end; j++) {
+        int row = s->batch->items[j].k % s->rows;
+        if (answered[row]) memcpy(p->values[row], kept[row], sizeof kept[row]);
+        else if (rows[row]) SV_TRY(sv_scorers_keep_row(s->scorers, s->memory[thread], row, s->batch->items[j].sha256, err));
+    }
+    return SV_OK;
+}
+
 static sv_status score_spans(void *user, unsigned thread, size_t begin, size_t end, sv_error *err) {
     scoring *s = user;
     for (size_t i = begin; i < end; i++) {
         span *p = &s->spans[i];
-        const sv_image *rows[SV_MOST_ROWS] = {NULL};
         sv_scored_text *text = NULL;
         double start = sv_now();
-        for (size_t j = p->begin; j < p->end; j++) {
-            const sv_file_item *item = &s->batch->items[j];
-            int row = item->k % s->rows;
-            SV_TRY(read_picture(s, item, &s->images[thread][row], &p->lost[row], err));
-            if (!p->lost[row]) rows[row] = &s->images[thread][row];
-        }
-        sv_status st = sv_scorers_prepare(s->scorers, s->batch->items[p->begin].text, &text, err);
-        const sv_scored_text *texts[SV_MOST_ROWS];
-        for (int j = 0; j < s->rows; j++) texts[j] = text;
-        if (st == SV_OK) st = sv_scorers_run(s->scorers, &s->memory[thread], texts, rows, p->values, err);
+        SV_TRY(sv_scorers_prepare(s->scorers, s->batch->items[p->begin].text, &text, err));
+        sv_status st = score_span(s, thread, p, text, err);
         sv_scored_text_free(&text);
         if (st != SV_OK) return st;
         p->seconds = (sv_now() - start) / (double)(p->end - p->begin);
@@ -126,6 +141,56 @@ done:
     return st;
 }
 
+/* ---- embeddings that are missing: their file was lost or damaged ---- */
+
+static sv_status embed_spans(void *user, unsigned thread, size_t begin, size_t end, sv_error *err) {
+    scoring *s = user;
+    for (size_t i = begin; i < end; i++) {
+        span *p = &s->spans[i];
+        const sv_image *rows[SV_MOST_ROWS] = {NULL};
+        bool any = false;
+        for (size_t j = p->begin; j < p->end; j++) {
+            const sv_file_item *item = &s->batch->items[j];
+            int row = item->k % s->rows;
+            if (sv_scorers_has_kept(s->scorers, item->sha256)) continue;
+            SV_TRY(read_picture(s, item, &s->images[thread][row], &p->lost[row], err));
+            if (!p->lost[row]) rows[row] = &s->images[thread][row];
+            any |= rows[row] != NULL;
+        }
+        if (!any) continue;
+        SV_TRY(sv_scorers_embed(s->scorers, &s->memory[thread], rows, err));
+        for (size_t j = p->begin; j < p->end; j++) {
+            int row = s->batch->items[j].k % s->rows;
+            if (rows[row]) SV_TRY(sv_scorers_keep_row(s->scorers, s->memory[thread], row, s->batch->items[j].sha256, err));
+        }
+    }
+    return SV_OK;
+}
+
+static sv_status embed_all(scoring *s, int64_t generate, sv_error *err) {
+    sv_file_batch batch = {0};
+    sv_status st = SV_OK;
+    int64_t after = 0;
+    int after_k = -1;
+    s->batch = &batch;
+    while (st == SV_OK && !sv_rundir_stopping(s->run)) {
+        st = sv_ledger_read_files(s->run->ledger, generate, after, after_k, PIECE, &batch, err);
+        if (st != SV_OK || !batch.count) break;
+        after = batch.items[batch.count - 1].number;
+        after_k = batch.items[batch.count - 1].k;
+        st = sv_parallel(0, cut_spans(s), 4, embed_spans, s, err);
+    }
+    sv_file_batch_free(&batch);
+    return st;
+}
+
+/* What was added in this call is found by a handle that was opened after it. */
+static sv_status embed_missing(scoring *s, int64_t generate, sv_error *err) {
+    if (!sv_scorers_keeps(s->scorers)) return SV_OK;
+    SV_TRY(sv_scorers_keep(s->scorers, s->run->dir, err));
+    return embed_all(s, generate, err);
+}
+
 sv_status sv_score(sv_rundir *run, int64_t *scored, int64_t *lost, sv_error *err) {
     scoring s = {.run = run};
     sv_scope scope;
@@ -146,7 +211,9 @@ sv_status sv_score(sv_rundir *run, int64_t *scored, int64_t *lost, sv_error *err
     sv_status st = s.spans && s.images ? SV_OK : sv_fail_memory(err, "scores", 0);
     if (st == SV_OK) st = sv_scorers_open(&s.scorers, run->recipe, s.rows, err);
     if (st == SV_OK) st = sv_scorers_use(run, s.scorers, setups, err);
+    if (st == SV_OK) st = sv_scorers_keep(s.scorers, run->dir, err);
     if (st == SV_OK) st = score_all(&s, scope, generate.id, setups, scored, lost, err);
+    if (st == SV_OK) st = embed_missing(&s, generate.id, err);
     for (unsigned i = 0; i < threads && i < SV_MOST_THREADS; i++) sv_score_memory_free(&s.memory[i]);
     for (unsigned i = 0; s.images && i < threads; i++)
         for (int j = 0; j < SV_MOST_ROWS; j++) sv_image_free(&s.images[i][j]);

@@ -85,7 +85,7 @@ static sv_status clip_score(sv_term term, void *state, const sv_recipe *r, int r
     SV_TRY(sv_clip_images(state, full, (size_t)rows, *memory, err));
     for (int i = 0; i < rows; i++) {
         float *e = *memory + (size_t)i * dim;
-        const float *text = !images[i] ? NULL : held_out ? texts[i]->held_out : texts[i]->clip;
+        const float *text = !images[i] || !texts[i] ? NULL : held_out ? texts[i]->held_out : texts[i]->clip;
         if (keep) round_to_half(e, dim);
         values[i] = !text ? 0 : keep ? sv_kept_cosine(text, e, dim) : sv_clip_cosine(state, text, e);
     }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stages/embeddings.h"
 #include "stages/scorer.h"
 
 /* In the order of sv_term; what is only told comes last. */
@@ -20,6 +21,7 @@ struct sv_scorers {
     const sv_scorer_kind *kind[KINDS];
     void *state[KINDS];
     sv_clip *clip, *held_out;    /* also what prepares texts; owned through state */
+    sv_embeddings *kept;         /* NULL: none are kept */
 };
 
 sv_status sv_scorers_open(sv_scorers **out, const sv_recipe *r, int rows, sv_error *err) {
@@ -47,6 +49,7 @@ void sv_scorers_close(sv_scorers **s) {
     if (!*s) return;
     for (size_t i = 0; i < (*s)->count; i++)
         if ((*s)->kind[i]->close) (*s)->kind[i]->close(&(*s)->state[i]);
+    sv_embeddings_close(&(*s)->kept);
     free(*s);
     *s = NULL;
 }
@@ -146,5 +149,58 @@ sv_status sv_scorers_run(const sv_scorers *s, sv_score_memory **memory, const sv
         SV_TRY(s->kind[j]->score(s->kind[j]->term, s->state[j], s->recipe, s->rows, *memory, texts, images, column, err));
         for (int i = 0; i < s->rows; i++) values[i][j] = column[i];
     }
+    return SV_OK;
+}
+
+/* ---- kept embeddings ---- */
+
+sv_status sv_scorers_keep(sv_scorers *s, const char *dir, sv_error *err) {
+    char *json;
+    size_t at = 0;
+    if (!s->clip || !s->recipe->score.clip.keep) return SV_OK;
+    sv_embeddings_close(&s->kept);
+    while (s->kind[at]->term != SV_TERM_CLIP) at++;
+    SV_TRY(sv_scorers_setup(s, at, &json, err));
+    sv_status st = sv_embeddings_open(&s->kept, dir, json, sv_clip_dim(s->clip), true, err);
+    free(json);
+    return st;
+}
+
+bool sv_scorers_keeps(const sv_scorers *s) {
+    return s->kept != NULL;
+}
+
+sv_status sv_scorers_keep_row(const sv_scorers *s, const sv_score_memory *m, int row, const char *sha256, sv_error *err) {
+    return s->kept ? sv_embeddings_add(s->kept, sha256, m->embeddings + (size_t)row * sv_clip_dim(s->clip), err) : SV_OK;
+}
+
+bool sv_scorers_has_kept(const sv_scorers *s, const char *sha256) {
+    float *e = s->kept ? malloc(sv_clip_dim(s->clip) * sizeof *e) : NULL;
+    bool has = e && sv_embeddings_find(s->kept, sha256, e);
+    free(e);
+    return has;
+}
+
+bool sv_scorers_from_kept(const sv_scorers *s, const sv_scored_text *text, const char *sha256, uint32_t missing, double values[SV_MOST_SCORERS]) {
+    uint32_t answered = 0;
+    size_t dim = s->clip ? sv_clip_dim(s->clip) : 0;
+    float *e = s->kept ? malloc(dim * sizeof *e) : NULL;
+    if (e && sv_embeddings_find(s->kept, sha256, e))
+        for (size_t i = 0; i < s->count; i++) {
+            if (s->kind[i]->term != SV_TERM_CLIP) continue;
+            values[i] = sv_kept_cosine(text->clip, e, dim);
+            answered |= 1u << i;
+        }
+    free(e);
+    return answered && !(missing & ~answered);
+}
+
+sv_status sv_scorers_embed(const sv_scorers *s, sv_score_memory **memory, const sv_image *const *images, sv_error *err) {
+    const sv_scored_text *texts[SV_MOST_ROWS] = {NULL};
+    double values[SV_MOST_ROWS];
+    if (!*memory) *memory = calloc(1, sizeof **memory);
+    if (!*memory) return sv_fail_memory(err, "scores", sizeof **memory);
+    for (size_t i = 0; i < s->count; i++)
+        if (s->kind[i]->term == SV_TERM_CLIP) SV_TRY(s->kind[i]->score(SV_TERM_CLIP, s->state[i], s->recipe, s->rows, *memory, texts, images, values, err));
     return SV_OK;
 }

@@ -40,4 +40,18 @@ void sv_score_memory_free(sv_score_memory **m);
 sv_status sv_scorers_run(const sv_scorers *s, sv_score_memory **memory, const sv_scored_text *const *texts, const sv_image *const *images,
                          double (*values)[SV_MOST_SCORERS], sv_error *err);
 
+/* ---- kept embeddings (score.clip.keep) ---- */
+
+/* Opens the run directory's file of embeddings; nothing happens where the recipe keeps none. After this, the functions below work. */
+sv_status sv_scorers_keep(sv_scorers *s, const char *dir, sv_error *err);
+bool sv_scorers_keeps(const sv_scorers *s);
+/* Keeps the embedding that the newest sv_scorers_run made for a row. Any thread. */
+sv_status sv_scorers_keep_row(const sv_scorers *s, const sv_score_memory *m, int row, const char *sha256, sv_error *err);
+/* Scores a picture by its kept embedding alone: true if every scorer in `missing` (bit i: scorer i) could be answered. Any thread. */
+bool sv_scorers_from_kept(const sv_scorers *s, const sv_scored_text *text, const char *sha256, uint32_t missing, double values[SV_MOST_SCORERS]);
+/* Whether a picture's embedding is kept. */
+bool sv_scorers_has_kept(const sv_scorers *s, const char *sha256);
+/* Embeds up to `rows` pictures, without texts and scores, for sv_scorers_keep_row. */
+sv_status sv_scorers_embed(const sv_scorers *s, sv_score_memory **memory, const sv_image *const *images, sv_error *err);
+
 #endif
