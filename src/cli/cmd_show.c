@@ -81,13 +81,50 @@ static void print_verdict(yyjson_val *root) {
     }
 }
 
+/* Why the caption got no more images, where their number follows the scores. */
+static void print_stop(yyjson_val *o) {
+    static const struct { const char *reason, *text; } reasons[] = {
+        {"good_enough", "an image is good enough"}, {"dropped", "the model cannot draw it: nothing of it is selected"},
+        {"most", "it has all the images it may have"}, {"budget", "the budget went to captions with lower scores"}};
+    if (!o) return;
+    const char *why = text(o, "reason");
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+        if (strcmp(why, reasons[i].reason) == 0) why = reasons[i].text;
+    printf("stopped    after round %lld with %lld images: %s", (long long)yyjson_get_sint(yyjson_obj_get(o, "round")),
+           (long long)yyjson_get_sint(yyjson_obj_get(o, "images")), why);
+    if (*text(o, "best")) {
+        printf("; best %s, weighted ", text(o, "best"));
+        print_value(yyjson_obj_get(o, "weighted"));
+    }
+    putchar('\n');
+}
+
+/* "picked, rank 3", or why not. */
+static void print_outcome(yyjson_val *c) {
+    if (!*text(c, "selection")) return;
+    if (yyjson_obj_get(c, "rank")) {
+        printf("%-10s picked, rank %lld%s\n", "", (long long)yyjson_get_sint(yyjson_obj_get(c, "rank")), yyjson_get_bool(yyjson_obj_get(c, "by_hand")) ? ", by hand" : "");
+        return;
+    }
+    printf("%-10s not picked: %s", "", text(c, "selection"));
+    if (strcmp(text(c, "selection"), "below_cutoff") == 0) {
+        yyjson_val *cutoff = yyjson_obj_get(c, "cutoff");
+        if (yyjson_is_num(cutoff)) printf(", which is %s %.6g", text(c, "ranked_by"), yyjson_get_num(cutoff));
+        if (yyjson_obj_get(c, "place"))
+            printf("; place %lld of %lld scored images", (long long)yyjson_get_sint(yyjson_obj_get(c, "place")), (long long)yyjson_get_sint(yyjson_obj_get(c, "place_of")));
+    }
+    if (*text(c, "repeats")) printf(", it repeats %s", text(c, "repeats"));
+    putchar('\n');
+}
+
 static void print_candidate(yyjson_val *c) {
     yyjson_val *key, *value;
     size_t i, n;
     printf("image      %s, seed %llu, setup %.8s%s: ", text(c, "candidate"), (unsigned long long)yyjson_get_uint(yyjson_obj_get(c, "seed")), text(c, "setup"),
            yyjson_get_bool(yyjson_obj_get(c, "current")) ? "" : " (not the current one)");
     if (strcmp(text(c, "outcome"), "ok") != 0) {
-        printf("failed, %s%s%s\n", text(c, "reason"), *text(c, "detail") ? ": " : "", text(c, "detail"));
+        bool pruned = strcmp(text(c, "outcome"), "pruned") == 0;
+        printf("%s%s%s%s\n", pruned ? "given up half-drawn" : "failed, ", text(c, "reason"), *text(c, "detail") ? ": " : "", text(c, "detail"));
         return;
     }
     const char *sep = "";
@@ -106,10 +143,7 @@ static void print_candidate(yyjson_val *c) {
     printf("%-10s %s", "", text(c, "file"));
     if (yyjson_get_sint(yyjson_obj_get(c, "tokens_cut"))) printf("; %lld tokens of the caption did not fit", (long long)yyjson_get_sint(yyjson_obj_get(c, "tokens_cut")));
     putchar('\n');
-    if (yyjson_obj_get(c, "rank"))
-        printf("%-10s picked, rank %lld\n", "", (long long)yyjson_get_sint(yyjson_obj_get(c, "rank")));
-    else if (*text(c, "selection"))
-        printf("%-10s not picked: %s\n", "", text(c, "selection"));
+    print_outcome(c);
 }
 
 static sv_status run(const sv_args *args, sv_error *err) {
@@ -122,6 +156,7 @@ static sv_status run(const sv_args *args, sv_error *err) {
         size_t i, n;
         print_caption(root);
         print_verdict(root);
+        print_stop(yyjson_obj_get(root, "stopped"));
         yyjson_arr_foreach(yyjson_obj_get(root, "candidates"), i, n, c) print_candidate(c);
     } else
         puts(answer);

@@ -82,12 +82,26 @@ static void captions(FILE *out, yyjson_val *root) {
     if (yyjson_obj_get(j, "sampled")) row(out, "sampled", number(j, "sampled"), "");
 }
 
+/* Captions that need no more images, where their number follows the scores. */
+static void stops(FILE *out, yyjson_val *stopped, yyjson_val *round) {
+    static const struct { const char *reason, *text; } reasons[] = {
+        {"good_enough", "captions stopped: good enough"}, {"dropped", "captions dropped: the model cannot draw them"},
+        {"most", "captions stopped: they have all they may have"}, {"budget", "captions stopped: the budget went to harder ones"}};
+    char line[128], buf[32];
+    if (!round) return;
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+        if (number(stopped, reasons[i].reason)) row(out, "", number(stopped, reasons[i].reason), reasons[i].text);
+    if (!number(round, "captions")) return;
+    snprintf(line, sizeof line, "captions go on in round %lld, to %s images each", (long long)number(round, "round"), sv_cli_count(number(round, "want"), buf));
+    row(out, "", number(round, "captions"), line);
+}
+
 static void images(FILE *out, yyjson_val *root) {
     yyjson_val *g = yyjson_obj_get(root, "generate"), *s = yyjson_obj_get(root, "score");
     char line[256] = "", buf[32], left[48];
     if (!g) return;
     int n = 0;
-    if (yyjson_obj_get(g, "wanted")) n = snprintf(line, sizeof line, "of %s ", sv_cli_count(number(g, "wanted"), buf));
+    if (yyjson_obj_get(g, "wanted")) n = snprintf(line, sizeof line, "of %s%s ", yyjson_obj_get(g, "round") ? "at most " : "", sv_cli_count(number(g, "wanted"), buf));
     n += snprintf(line + n, sizeof line - (size_t)n, "for %s captions", sv_cli_count(number(g, "captions"), buf));
     if (yyjson_obj_get(g, "per_second")) {
         n += snprintf(line + n, sizeof line - (size_t)n, "; %.3g/s", yyjson_get_num(yyjson_obj_get(g, "per_second")));
@@ -97,6 +111,8 @@ static void images(FILE *out, yyjson_val *root) {
         }
     }
     row(out, "images", number(g, "images"), line);
+    if (number(g, "pruned")) row(out, "pruned", number(g, "pruned"), "given up half-drawn");
+    stops(out, yyjson_obj_get(g, "stopped"), yyjson_obj_get(g, "round"));
     if (number(g, "failed")) {
         row(out, "failed", number(g, "failed"), "by:");
         reasons(out, yyjson_obj_get(g, "failures"));
@@ -111,6 +127,32 @@ static void real(FILE *out, yyjson_val *v) {
         fprintf(out, " %9s", "-");
 }
 
+/* "at least 5, at most 40" */
+static void limits(char *line, size_t size, yyjson_val *quota) {
+    yyjson_val *min = yyjson_obj_get(quota, "min"), *max = yyjson_obj_get(quota, "max");
+    size_t n = 0;
+    line[0] = 0;
+    if (min) n = (size_t)snprintf(line, size, "at least %lld", (long long)yyjson_get_sint(min));
+    if (max) snprintf(line + n, size - n, "%sat most %lld", n ? ", " : "", (long long)yyjson_get_sint(max));
+}
+
+void sv_cli_steps_text(FILE *out, yyjson_val *selection) {
+    static const struct { const char *key, *text; } counts[] = {
+        {"included", "included by hand"}, {"excluded", "excluded by hand"}, {"near_duplicates", "passed over: near-duplicates of better ones"},
+        {"quota_full", "passed over: their source or concept had its share"}, {"quota_reserved", "passed over: places kept for the least of others"}};
+    yyjson_val *steps = yyjson_obj_get(selection, "steps"), *quota;
+    size_t i, n;
+    for (i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        if (yyjson_obj_get(steps, counts[i].key)) row(out, "", number(steps, counts[i].key), counts[i].text);
+    yyjson_arr_foreach(yyjson_obj_get(steps, "quotas"), i, n, quota) {
+        char line[400], told[80];
+        limits(told, sizeof told, quota);
+        snprintf(line, sizeof line, "of %s %.200s (%s)", text(quota, "of"), text(quota, "name"), told);
+        if (i < 20) row(out, "", number(quota, "picked"), line);
+    }
+    if (n > 20) fprintf(out, "%-12s %12s   and %zu more\n", "", "", n - 20);
+}
+
 static void selection(FILE *out, yyjson_val *root) {
     yyjson_val *s = yyjson_obj_get(root, "selection"), *cutoff = yyjson_obj_get(s, "cutoff"), *name, *mean;
     if (!s) return;
@@ -119,6 +161,7 @@ static void selection(FILE *out, yyjson_val *root) {
                      text(s, "by"));
     if (yyjson_is_num(cutoff)) snprintf(line + n, sizeof line - (size_t)n, " down to %.4f", yyjson_get_num(cutoff));
     row(out, "picked", number(s, "picked"), line);
+    sv_cli_steps_text(out, s);
     yyjson_val *means = yyjson_obj_get(s, "means");
     if (!yyjson_obj_size(means)) return;
     fprintf(out, "%-12s %12s   %-10s %9s %9s\n", "", "", "mean of", "eligible", "picked");

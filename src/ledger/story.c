@@ -163,6 +163,43 @@ static sv_status tell_scores(story *t, yyjson_mut_val *candidate, int64_t genera
     }
 }
 
+/* After which round the caption got no more candidates, and why. */
+static sv_status tell_stop(story *t, yyjson_mut_val *root, int64_t number, sv_error *err) {
+    sqlite3_stmt *s;
+    bool row;
+    if (t->l->version < 3) return SV_OK;
+    SV_TRY(sv_sql_query(t->l, &s, err, "SELECT reason, round, images, printf('%09d-%d', number, k), value FROM stopped WHERE number = ?1", "i", number));
+    SV_TRY(sv_sql_step(t->l, s, &row, err));
+    if (!row) return SV_OK;
+    static const char *const names[] = {"reason", "round", "images", "best", "weighted"};
+    yyjson_mut_val *o = open_object(t, root, "stopped");
+    for (int i = 0; i < 5; i++)
+        if (sqlite3_column_type(s, i) != SQLITE_NULL) put_column(t, o, names[i], s, i);
+    sv_sql_done(s);
+    return SV_OK;
+}
+
+/* What a half-drawn picture was worth on the way, by the number of model calls. */
+static sv_status tell_previews(story *t, yyjson_mut_val *candidate, int64_t generate, int64_t number, int k, sv_error *err) {
+    yyjson_mut_val *list = NULL;
+    sqlite3_stmt *s;
+    bool row;
+    if (t->l->version < 3) return SV_OK;
+    SV_TRY(sv_sql_query(t->l, &s, err, "SELECT calls, value FROM previews WHERE generate = ?1 AND number = ?2 AND k = ?3 ORDER BY calls", "iin", generate, number, k));
+    for (;;) {
+        SV_TRY(sv_sql_step(t->l, s, &row, err));
+        if (!row) return SV_OK;
+        if (!list) {
+            list = yyjson_mut_arr(t->doc);
+            put(t, candidate, "previews", list);
+        }
+        yyjson_mut_val *one = yyjson_mut_arr_add_obj(t->doc, list);
+        if (!one) t->failed = true;
+        put_column(t, one, "calls", s, 0);
+        put_column(t, one, "weighted", s, 1);
+    }
+}
+
 /* Candidates under every generate setup, the current one's first. */
 static sv_status tell_candidates(story *t, yyjson_mut_val *root, int64_t number, int only_k, int64_t *count, sv_error *err) {
     yyjson_mut_val *list = yyjson_mut_arr(t->doc);
@@ -180,16 +217,17 @@ static sv_status tell_candidates(story *t, yyjson_mut_val *root, int64_t number,
         yyjson_mut_val *c = yyjson_mut_obj(t->doc);
         if (!yyjson_mut_arr_append(list, c)) t->failed = true;
         static const char *const names[] = {"candidate", "k", "seed", "outcome", "reason", "detail", "file", "bytes", "width", "height", "tokens_cut", "setup"};
-        bool ok = strcmp(sv_column_text(s, 3), "ok") == 0;
+        bool ok = strcmp(sv_column_text(s, 3), "ok") == 0, pruned = strcmp(sv_column_text(s, 3), "pruned") == 0;
         for (int i = 0; i < 12; i++) {
             bool of_failure = i == 4 || i == 5, of_success = i >= 6 && i <= 9;
-            if ((ok && !of_failure) || (!ok && !of_success)) put_column(t, c, names[i], s, i);
+            if ((ok && !of_failure) || (!ok && !of_success && !(pruned && i == 4))) put_column(t, c, names[i], s, i);
         }
         put(t, c, "current", yyjson_mut_bool(t->doc, sqlite3_column_int(s, 12)));
         char sha256[SV_SHA256_HEX];
         sv_column_sha256(s, 14, sha256);
         if (ok) put_text(t, c, "sha256", sha256);
         sv_status st = tell_scores(t, c, sqlite3_column_int64(s, 13), number, sqlite3_column_int(s, 1), err);
+        if (st == SV_OK) st = tell_previews(t, c, sqlite3_column_int64(s, 13), number, sqlite3_column_int(s, 1), err);
         if (st != SV_OK) {
             sv_sql_done(s);
             return st;
@@ -197,13 +235,27 @@ static sv_status tell_candidates(story *t, yyjson_mut_val *root, int64_t number,
     }
 }
 
+/* Where a candidate below the cut-off stands among all that have scores. */
+static sv_status tell_place(story *t, yyjson_mut_val *candidate, int64_t number, int k, sv_error *err) {
+    sv_place place;
+    SV_TRY(sv_ledger_place(t->l, number, k, &place, err));
+    if (!place.of) return SV_OK;
+    put_int(t, candidate, "place", place.at);
+    put_int(t, candidate, "place_of", place.of);
+    return SV_OK;
+}
+
 /* What the current selection made of them: added to the candidates by k. */
 static sv_status tell_outcomes(story *t, yyjson_mut_val *root, int64_t number, sv_error *err) {
     yyjson_mut_val *list = yyjson_mut_obj_get(root, "candidates"), *c;
     sqlite3_stmt *s;
     bool row;
-    SV_TRY(sv_sql_query(t->l, &s, err, "SELECT e.k, e.reason, e.rank, e.weighted, g.hash FROM explained e, now JOIN selections s ON s.id = now.selection"
-                        " JOIN setups g ON g.id = s.generate WHERE e.number = ?1", "i", number));
+    if (t->l->version < 3)
+        SV_TRY(sv_sql_query(t->l, &s, err, "SELECT e.k, e.reason, e.rank, e.weighted, g.hash, s.cutoff, s.rank_by, NULL, 0 FROM explained e,"
+                            " now JOIN selections s ON s.id = now.selection JOIN setups g ON g.id = s.generate WHERE e.number = ?1", "i", number));
+    else
+        SV_TRY(sv_sql_query(t->l, &s, err, "SELECT e.k, e.reason, e.rank, e.weighted, g.hash, s.cutoff, s.rank_by, e.duplicate_of, e.by_hand FROM explained e,"
+                            " now JOIN selections s ON s.id = now.selection JOIN setups g ON g.id = s.generate WHERE e.number = ?1", "i", number));
     for (;;) {
         SV_TRY(sv_sql_step(t->l, s, &row, err));
         if (!row) return SV_OK;
@@ -214,7 +266,19 @@ static sv_status tell_outcomes(story *t, yyjson_mut_val *root, int64_t number, s
             if (!setup || strcmp(setup, sv_column_text(s, 4)) != 0) continue;
             put_column(t, c, "selection", s, 1);
             if (sqlite3_column_type(s, 2) != SQLITE_NULL) put_column(t, c, "rank", s, 2);
-            if (strncmp(sv_column_text(s, 1), "failed", 6) != 0) put_column(t, c, "weighted", s, 3);
+            put_column(t, c, "ranked_by", s, 6);
+            put_column(t, c, "cutoff", s, 5);
+            if (sqlite3_column_type(s, 7) != SQLITE_NULL) put_column(t, c, "repeats", s, 7);
+            if (sqlite3_column_int(s, 8)) put(t, c, "by_hand", yyjson_mut_bool(t->doc, true));
+            if (strcmp(sv_column_text(s, 1), "below_cutoff") == 0) {
+                sv_status st = tell_place(t, c, number, sqlite3_column_int(s, 0), err);
+                if (st != SV_OK) {
+                    sv_sql_done(s);
+                    return st;
+                }
+            }
+            bool finished = strncmp(sv_column_text(s, 1), "failed", 6) != 0 && strcmp(sv_column_text(s, 1), "pruned") != 0;
+            if (finished) put_column(t, c, "weighted", s, 3);
         }
     }
 }
@@ -231,6 +295,7 @@ sv_status sv_ledger_story(sv_ledger *l, int64_t number, int k, char **json, sv_e
     int64_t count = 0;
     sv_status st = tell_caption(&t, root, number, err);
     if (st == SV_OK) st = tell_verdict(&t, root, number, err);
+    if (st == SV_OK) st = tell_stop(&t, root, number, err);
     if (st == SV_OK) st = tell_candidates(&t, root, number, k, &count, err);
     if (st == SV_OK && k >= 0 && !count) st = sv_fail(err, SV_E_INPUT, l->path, "there is no candidate %09lld-%d", (long long)number, k);
     if (st == SV_OK) st = tell_outcomes(&t, root, number, err);
@@ -241,8 +306,12 @@ sv_status sv_ledger_selection_json(sv_ledger *l, char **json, sv_error *err) {
     *json = NULL;
     sqlite3_stmt *s;
     bool row;
-    SV_TRY(sv_sql_query(l, &s, err, "SELECT s.id, s.hash, s.settings, s.rank_by, s.candidates, s.eligible, s.captions, s.asked, s.picked, s.cutoff FROM now"
-                        " JOIN selections s ON s.id = now.selection", ""));
+    if (l->version < 3)
+        SV_TRY(sv_sql_query(l, &s, err, "SELECT s.id, s.hash, s.settings, s.rank_by, s.candidates, s.eligible, s.captions, s.asked, s.picked, s.cutoff, NULL"
+                            " FROM now JOIN selections s ON s.id = now.selection", ""));
+    else
+        SV_TRY(sv_sql_query(l, &s, err, "SELECT s.id, s.hash, s.settings, s.rank_by, s.candidates, s.eligible, s.captions, s.asked, s.picked, s.cutoff, s.steps"
+                            " FROM now JOIN selections s ON s.id = now.selection", ""));
     SV_TRY(sv_sql_step(l, s, &row, err));
     if (!row) return SV_OK;
     story t = {.l = l, .doc = yyjson_mut_doc_new(NULL)};
@@ -252,6 +321,7 @@ sv_status sv_ledger_selection_json(sv_ledger *l, char **json, sv_error *err) {
     for (int i = 0; i < 10; i++)
         if (names[i]) put_column(&t, root, names[i], s, i);
     put_json(&t, root, "settings", sv_column_text(s, 2));
+    if (sv_column_text(s, 10)) put_json(&t, root, "steps", sv_column_text(s, 10));
     int64_t id = sqlite3_column_int64(s, 0);
     sv_sql_done(s);
     yyjson_mut_val *means = open_object(&t, root, "means");

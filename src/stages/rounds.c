@@ -15,6 +15,10 @@ static double budget_of(const sv_candidates_settings *c) {
     return !isnan(c->budget) ? c->budget : half > least ? half : least;
 }
 
+static int64_t budget_for(const sv_recipe *r, int64_t sampled) {
+    return (int64_t)floor(budget_of(&r->generate.candidates) * (double)sampled + 1e-9);
+}
+
 static int drop_after(const sv_candidates_settings *c) {
     return c->drop_after == INT64_MIN ? (int)c->max : (int)c->drop_after;
 }
@@ -90,7 +94,7 @@ sv_status sv_rounds_open(sv_rounds *r, sv_rundir *run, const sv_scorers *scorers
     if (st == SV_OK) st = sv_ledger_sample_count(run->ledger, scope.sample, &r->sampled, err);
     if (st == SV_OK) st = sv_ledger_last_round(run->ledger, r->setup.id, &r->now, err);
     if (st != SV_OK) return st;
-    r->budget = (int64_t)floor(budget_of(&run->recipe->generate.candidates) * (double)r->sampled + 1e-9);
+    r->budget = budget_for(run->recipe, r->sampled);
     return r->now.round ? SV_OK : begin_first(r, err);
 }
 
@@ -102,9 +106,13 @@ sv_quota sv_rounds_quota(const sv_rounds *r) {
     return (sv_quota){.want = r->now.want, .retries = (int)r->run->recipe->generate.retries, .rounds = r->setup.id};
 }
 
-int64_t sv_rounds_later(const sv_rounds *r) {
-    int64_t left = r->budget - r->now.given, most = r->now.captions * (r->run->recipe->generate.candidates.max - r->now.want);
+int64_t sv_rounds_left(const sv_recipe *r, int64_t sampled, const sv_round *now) {
+    int64_t left = budget_for(r, sampled) - now->given, most = now->captions * (r->generate.candidates.max - now->want);
     return left < most ? left > 0 ? left : 0 : most;
+}
+
+int64_t sv_rounds_later(const sv_rounds *r) {
+    return sv_rounds_left(r->run->recipe, r->sampled, &r->now);
 }
 
 /* ---- deciding ---- */

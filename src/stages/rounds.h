@@ -37,8 +37,9 @@ sv_status sv_rounds_open(sv_rounds *out, sv_rundir *run, const sv_scorers *score
 bool sv_rounds_over(const sv_rounds *r);
 /* What captions are to have in the round in hand; also in the end, for what was lost. */
 sv_quota sv_rounds_quota(const sv_rounds *r);
-/* Candidates that may still be drawn after the round in hand, at most. */
+/* Candidates that may still be drawn after the round in hand, at most; the second for readers: of a recipe, a sample of so many captions, and its last round. */
 int64_t sv_rounds_later(const sv_rounds *r);
+int64_t sv_rounds_left(const sv_recipe *r, int64_t sampled, const sv_round *now);
 /* Ends the round in hand, all of whose candidates are drawn and scored: notes which captions stop and why, and begins the next one. */
 sv_status sv_rounds_decide(sv_rounds *r, sv_error *err);
 

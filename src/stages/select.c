@@ -42,6 +42,9 @@ typedef struct contest {
     int64_t group_number;
     char *id;                    /* of the caption in hand, for lots */
     size_t id_capacity;
+    int64_t *dropped;            /* captions that the rounds gave up, ascending */
+    size_t dropped_count, next_dropped;
+    char rounds[SV_SHA256_HEX];  /* the rounds' setup */
     double before[TERMS], after[TERMS];   /* sums, then means */
 } contest;
 
@@ -108,6 +111,7 @@ static bool add_list(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key, co
 /* The steps after the ranking, those that there are: a selection without them is named as ever. */
 static bool add_steps(const contest *c, yyjson_mut_doc *doc, yyjson_mut_val *o) {
     const sv_select_settings *s = c->settings;
+    if (c->dropped_count && !yyjson_mut_obj_add_strcpy(doc, o, "rounds", c->rounds)) return false;
     bool ok = add_list(doc, o, "include", &c->include) && add_list(doc, o, "exclude", &c->exclude);
     if (ok && s->dedup.hash != SV_DEDUP_NONE) {
         yyjson_mut_val *dedup = yyjson_mut_obj_add_obj(doc, o, "dedup");
@@ -196,6 +200,12 @@ static bool is_listed(const sv_list *list, size_t *next, uint64_t who) {
     return *next < list->count && list->items[*next].who == who;
 }
 
+/* Captions come in order of their number. */
+static bool was_dropped(contest *c, int64_t number) {
+    while (c->next_dropped < c->dropped_count && c->dropped[c->next_dropped] < number) c->next_dropped++;
+    return c->next_dropped < c->dropped_count && c->dropped[c->next_dropped] == number;
+}
+
 static sv_status meet(void *user, int64_t number, int k, const double *values, sv_error *err) {
     contest *c = user;
     double terms[TERMS];
@@ -207,6 +217,7 @@ static sv_status meet(void *user, int64_t number, int k, const double *values, s
         c->excluded++;
         return sv_drops_add(&c->drops, (sv_drop){who, SV_DROP_MANUAL}) ? SV_OK : sv_fail_memory(err, "select", 0);
     }
+    if (!wanted && was_dropped(c, number)) return SV_OK;
     for (size_t i = 0; i < c->scorers; i++) {
         if (isfinite(values[i])) continue;
         return wanted ? sv_list_missed(&c->include, &c->include.items[c->next_include], "has a score that is not finite", NULL, err) : SV_OK;
@@ -444,11 +455,21 @@ static sv_status check_included(const contest *c, sv_error *err) {
     return sv_list_missed(&c->include, &c->include.items[c->included_up_to], "is not in the sample, or has not been scored", "synthvlm show DIR ID says which", err);
 }
 
+/* Where the number of candidates follows the scores: captions of which nothing is to be selected. */
+static sv_status find_dropped(contest *c, sv_error *err) {
+    sv_setup rounds;
+    SV_TRY(sv_ledger_current(c->run->ledger, SV_STAGE_ROUNDS, "", &rounds, err));
+    if (!rounds.id) return SV_OK;
+    snprintf(c->rounds, sizeof c->rounds, "%s", rounds.hash);
+    return sv_ledger_dropped(c->run->ledger, rounds.id, &c->dropped, &c->dropped_count, err);
+}
+
 /* Meets every candidate, brings the picks to the front, and says all that is to be stored about them. *settings is malloc. */
 static sv_status decide(contest *c, char **settings, int64_t *unscored, sv_error *err) {
     sv_rundir *run = c->run;
     SV_TRY(find_scorers(c, err));
     SV_TRY(check_scorers(c, err));
+    SV_TRY(find_dropped(c, err));
     SV_TRY(sv_list_check(&c->exclude, &c->include, false, run->ledger, c->s.generate, err));
     SV_TRY(sv_list_check(&c->include, &c->exclude, true, run->ledger, c->s.generate, err));
     SV_TRY(sv_quotas_open(&c->quotas, c->settings->quotas, run->ledger, err));
@@ -509,6 +530,7 @@ sv_status sv_select(sv_rundir *run, sv_select_report *report, sv_error *err) {
                          .per_caption = (int)s->per_caption, .cutoff = NAN};
     c.group = calloc((size_t)s->per_caption, sizeof *c.group);
     sv_status st = c.group ? hold(&c, report, err) : sv_fail_memory(err, "select", 0);
+    free(c.dropped);
     sv_rivals_free(&c.rivals);
     sv_rivals_free(&c.picks);
     sv_list_free(&c.include);

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/thread.h"
+#include "stages/rounds.h"
 #include "stages/rundir.h"
 
 /* A document that is being built; one check at its end covers every addition. */
@@ -75,15 +76,31 @@ static sv_status put_judge(answer *a, yyjson_mut_val *root, sv_ledger *l, const 
     return SV_OK;
 }
 
-/* Images that the recipe in the directory asks for; -1 if it cannot be read. */
-static int64_t wanted_images(const char *dir, int64_t sampled) {
+/* Images that the recipe in the directory asks for; -1 if it cannot be read. With rounds that number can only shrink: what may still come of the budget. */
+static int64_t wanted_images(const char *dir, const sv_funnel *f, const sv_round *round) {
     sv_recipe *r = NULL;
     char *path = sv_path_join(dir, "recipe.yaml");
     int64_t n = -1;
-    if (path && sv_recipe_load(&r, path, NULL, 0, NULL) == SV_OK) n = sampled * r->generate.candidates.max;
+    if (path && sv_recipe_load(&r, path, NULL, 0, NULL) == SV_OK)
+        n = round->round ? round->given + sv_rounds_left(r, f->sampled, round) : f->sampled * r->generate.candidates.max;
     sv_recipe_close(&r);
     free(path);
     return n;
+}
+
+static sv_status add_stop(void *user, const char *reason, int64_t captions, sv_error *err) {
+    return add_count(user, reason, captions, err);
+}
+
+/* Where the rounds stand. */
+static sv_status put_rounds(answer *a, yyjson_mut_val *o, sv_ledger *l, int64_t rounds, const sv_round *r, sv_error *err) {
+    yyjson_mut_val *now = put(a, o, "round", yyjson_mut_obj(a->doc));
+    put_int(a, now, "round", r->round);
+    put_int(a, now, "want", r->want);
+    put_int(a, now, "captions", r->captions);
+    put_int(a, now, "given", r->given);
+    counting c = {a, put(a, o, "stopped", yyjson_mut_obj(a->doc))};
+    return sv_ledger_each_stop_reason(l, rounds, add_stop, &c, err);
 }
 
 /* Speed and time left, while somebody is at work. */
@@ -129,15 +146,21 @@ static sv_status tell(answer *a, yyjson_mut_val *root, const char *dir, sv_ledge
     SV_TRY(sv_ledger_current(l, SV_STAGE_JUDGE, "", &judge, err));
     if (judge.id) SV_TRY(put_judge(a, root, l, &judge, err));
     if (f.drawn >= 0) {
-        int64_t wanted = wanted_images(dir, f.sampled);
+        sv_setup rounds;
+        sv_round round = {0};
+        SV_TRY(sv_ledger_current(l, SV_STAGE_ROUNDS, "", &rounds, err));
+        if (rounds.id) SV_TRY(sv_ledger_last_round(l, rounds.id, &round, err));
+        int64_t wanted = wanted_images(dir, &f, &round);
         o = put(a, root, "generate", yyjson_mut_obj(a->doc));
         SV_TRY(put_setup(a, o, l, SV_STAGE_GENERATE, err));
         put_int(a, o, "images", f.drawn);
         if (wanted >= 0) put_int(a, o, "wanted", wanted);
         put_int(a, o, "captions", f.drawn_captions);
+        if (f.pruned) put_int(a, o, "pruned", f.pruned);
+        if (round.round) SV_TRY(put_rounds(a, o, l, rounds.id, &round, err));
         put_int(a, o, "failed", f.failed);
         SV_TRY(put_tally(a, o, "failures", l, SV_TALLY_FAILURES, err));
-        if (active) SV_TRY(put_speed(a, o, l, SV_STAGE_GENERATE, wanted - f.drawn, err));
+        if (active) SV_TRY(put_speed(a, o, l, SV_STAGE_GENERATE, wanted - f.drawn - f.pruned, err));
     }
     if (f.scored >= 0) {
         sv_setup s[SV_MAX_SCORERS];

@@ -18,6 +18,12 @@ typedef struct reasons {
     size_t other_count;
 } reasons;
 
+/* What the steps of a selection after its ranking did. */
+static const struct { const char *key, *text; } step_names[] = {
+    {"included", "included by hand"}, {"excluded", "excluded by hand"}, {"near_duplicates", "near-duplicates of better ones"},
+    {"quota_full", "over the quota of their source or concept"}, {"quota_reserved", "in places kept for the least of others"}};
+enum { STEPS = sizeof step_names / sizeof step_names[0] };
+
 typedef struct export_line { char path[128]; int64_t pairs, bytes; bool current; } export_line;
 
 /* All that is shown, whatever the form. */
@@ -33,6 +39,7 @@ typedef struct summary {
     size_t mean_count;
     char by[16];
     double cutoff;
+    int64_t steps[STEPS];
     int64_t selection;           /* the current one */
     export_line exports[MOST_EXPORTS];
     size_t export_count;
@@ -79,6 +86,8 @@ static sv_status read_selection(sv_ledger *l, summary *s, sv_error *err) {
         m->before = yyjson_get_num(yyjson_obj_get(mean, "before"));
         m->after = yyjson_get_num(yyjson_obj_get(mean, "after"));
     }
+    yyjson_val *steps = yyjson_obj_get(root, "steps");
+    for (size_t step = 0; step < STEPS; step++) s->steps[step] = yyjson_get_sint(yyjson_obj_get(steps, step_names[step].key));
     yyjson_doc_free(doc);
     free(json);
     return SV_OK;
@@ -131,12 +140,15 @@ static void text_funnel(const summary *s, sv_buf *b) {
     line(b, "sampled", f->sampled, "of these, to be drawn\n");
     line(b, "drawn", f->drawn, "pictures");
     if (s->rate.seconds >= LEAST_SECONDS) sv_buf_printf(b, ", %.1f images/s", (double)s->rate.count / s->rate.seconds);
+    if (f->pruned > 0) sv_buf_printf(b, "; %lld more given up half-drawn", (long long)f->pruned);
     sv_buf_puts(b, f->failed > 0 ? "; failed:\n" : "\n");
     add_reasons(b, &s->failures);
     line(b, "scored", f->scored, "pictures\n");
     if (f->picked < 0) return;
     line(b, "eligible", f->eligible, "");
     sv_buf_printf(b, "pictures of %lld captions\n", (long long)f->eligible_captions);
+    for (size_t i = 0; i < STEPS; i++)
+        if (s->steps[i]) sv_buf_printf(b, "             %9lld   %s\n", (long long)s->steps[i], step_names[i].text);
     line(b, "selected", f->picked, f->picked == 1 ? "pair" : "pairs");
     if (isfinite(s->cutoff)) sv_buf_printf(b, ", by %s score, cut off at %.4f", s->by, s->cutoff);
     sv_buf_putc(b, '\n');
@@ -191,13 +203,16 @@ static char *to_json(const summary *s) {
     yyjson_mut_obj_add_str(doc, o, "dir", s->dir);
     const struct { const char *key; int64_t value; } counts[] = {
         {"rows", f->rows}, {"repeated", f->repeated}, {"faults", f->faults}, {"captions", f->captions}, {"judged", f->judged}, {"kept", f->kept}, {"sampled", f->sampled},
-        {"drawn", f->drawn}, {"failed", f->failed}, {"scored", f->scored}, {"eligible", f->eligible}, {"eligible_captions", f->eligible_captions}, {"picked", f->picked}};
+        {"drawn", f->drawn}, {"failed", f->failed}, {"pruned", f->pruned}, {"scored", f->scored}, {"eligible", f->eligible}, {"eligible_captions", f->eligible_captions}, {"picked", f->picked}};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         if (counts[i].value < 0)
             yyjson_mut_obj_add_null(doc, o, counts[i].key);
         else
             yyjson_mut_obj_add_sint(doc, o, counts[i].key, counts[i].value);
     }
+    yyjson_mut_val *steps = yyjson_mut_obj_add_obj(doc, o, "selection_steps");
+    for (size_t i = 0; i < STEPS; i++)
+        if (s->steps[i]) yyjson_mut_obj_add_sint(doc, steps, step_names[i].key, s->steps[i]);
     json_reasons(doc, o, "fault_reasons", &s->faults);
     json_reasons(doc, o, "rejected_by", &s->rules);
     json_reasons(doc, o, "failure_reasons", &s->failures);
