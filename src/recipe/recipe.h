@@ -11,7 +11,7 @@
 
 typedef struct sv_source_settings {
     char *path;               /* "-": stdin */
-    int format;               /* auto|jsonl|json|txt|csv|tsv|llava|coco */
+    int format;               /* auto|jsonl|json|txt|csv|tsv|llava|coco|sharegpt4v|cc3m|cc12m|parquet */
     char *text, *id;          /* field names ("caption", "id"); id NULL: none */
     char *image, *images;     /* the row's field with its picture's name (NULL: the format's own); folder of the pictures. Both NULL: captions without pictures */
     char *source, *license;   /* said of every row unless the row has its own `source`, `license` */

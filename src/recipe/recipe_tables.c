@@ -17,7 +17,7 @@ static const sv_option recipe_options[] = {
 #define SOURCE(f) AT(sv_source_settings, f)
 static const sv_option source_options[] = {
     {"path", SV_OPT_PATH, SOURCE(path), NULL, .help = "a file, also .gz or .zst; \"-\" is standard input"},
-    {"format", SV_OPT_CHOICE, SOURCE(format), "auto", .choices = "auto|jsonl|json|txt|csv|tsv|llava|coco",
+    {"format", SV_OPT_CHOICE, SOURCE(format), "auto", .choices = "auto|jsonl|json|txt|csv|tsv|llava|coco|sharegpt4v|cc3m|cc12m|parquet",
      .help = "auto: by the file's name and content"},
     {"text", SV_OPT_STRING, SOURCE(text), "caption", .help = "field or column that holds the caption"},
     {"id", SV_OPT_STRING, SOURCE(id), "id", .nullable = true,

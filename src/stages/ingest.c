@@ -18,7 +18,7 @@
 static sv_status reading_of(const sv_source_settings *s, char **json, sv_error *err) {
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *o = yyjson_mut_obj(doc);
-    static const char *const formats[] = {"auto", "jsonl", "json", "txt", "csv", "tsv", "llava", "coco"};
+    static const char *const formats[] = {"auto", "jsonl", "json", "txt", "csv", "tsv", "llava", "coco", "sharegpt4v", "cc3m", "cc12m", "parquet"};
     bool ok = yyjson_mut_obj_add_str(doc, o, "format", formats[s->format]);
     const char *const keys[] = {"id", "license", "source", "text"}, *const values[] = {s->id, s->license, s->source, s->text};
     if (s->image || s->images) ok = ok && yyjson_mut_obj_add_str(doc, o, "image", s->image ? s->image : "");

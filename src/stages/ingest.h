@@ -21,6 +21,7 @@ sv_status sv_stream_peek(sv_stream *s, size_t want, const char **data, size_t *s
 sv_status sv_stream_line(sv_stream *s, const char **line, size_t *size, bool *end, sv_error *err);
 /* Everything that is left (malloc, NUL-terminated; the caller frees). */
 sv_status sv_stream_rest(sv_stream *s, char **data, size_t *size, sv_error *err);
+bool sv_stream_is_packed(const sv_stream *s);        /* gzip or zstd */
 int64_t sv_stream_line_number(const sv_stream *s);   /* of the last line given, from 1 */
 
 /* ---- records ---- */
@@ -52,6 +53,7 @@ typedef struct sv_reader {
     sv_buf record, number;       /* the csv record with its quotes undone; an integer id in words */
     int columns[5];              /* of text, id, source, license, image; -1: none */
     sv_buf fields;               /* size_t pairs: begin and end of every field */
+    struct sv_parquet *parquet;  /* DuckDB at work; NULL for every other format */
 } sv_reader;
 
 /* A row of the format table. */
@@ -60,13 +62,15 @@ typedef struct sv_reader_format {
     sv_status (*open)(sv_reader *r, sv_error *err);                           /* may be NULL */
     sv_status (*next)(sv_reader *r, sv_record *out, bool *end, sv_error *err);
 } sv_reader_format;
-extern const sv_reader_format sv_reader_jsonl, sv_reader_json, sv_reader_llava, sv_reader_coco, sv_reader_txt, sv_reader_csv, sv_reader_tsv;
+extern const sv_reader_format sv_reader_jsonl, sv_reader_json, sv_reader_llava, sv_reader_coco, sv_reader_txt, sv_reader_csv, sv_reader_tsv,
+    sv_reader_sharegpt4v, sv_reader_cc3m, sv_reader_cc12m, sv_reader_parquet;
 
 /* Opens a file as its settings say; `auto` looks at the name and the first bytes. name: what the source is called in errors ("-"). */
 sv_status sv_reader_open(sv_reader *out, const char *path, const char *name, const sv_source_settings *s, sv_error *err);
 void sv_reader_close(sv_reader *r);
 
 /* ---- for the formats ---- */
+void sv_parquet_close(sv_reader *r);
 /* Marks a record as bad. */
 void sv_record_fault(sv_record *r, const char *fault, const char *detail, ...) SV_PRINTF(3, 4);
 /* Bytes that are not UTF-8 as text: what is printable stays, the rest becomes \xNN; at most 2,000 bytes of output. */

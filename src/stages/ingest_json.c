@@ -212,9 +212,23 @@ static sv_status next_item(sv_reader *r, sv_record *out, bool *end, sv_error *er
     return SV_OK;
 }
 
-/* The caption of a LLaVA pair is what the model is taught to say: the first turn that is not the user's. */
-static sv_status next_conversation(sv_reader *r, sv_record *out, bool *end, sv_error *err) {
-    yyjson_val *item = yyjson_arr_iter_next(&r->items), *turn, *said = NULL;
+/* The turn that holds the caption. LLaVA: the first that is not the user's, what the model is taught to say. after_image: the answer to the first turn that
+ * shows the picture (has "<image>" in it); conversations without a picture have none. */
+static yyjson_val *caption_turn(yyjson_val *turns, bool after_image) {
+    size_t i, n;
+    yyjson_val *turn;
+    bool shown = !after_image;
+    yyjson_arr_foreach(turns, i, n, turn) {
+        const char *from = yyjson_get_str(yyjson_obj_get(turn, "from")), *value = yyjson_get_str(yyjson_obj_get(turn, "value"));
+        bool answers = from && (!strcmp(from, "gpt") || !strcmp(from, "assistant"));
+        if (answers && shown) return turn;
+        if (!answers && value && strstr(value, "<image>")) shown = true;
+    }
+    return NULL;
+}
+
+static sv_status conversation(sv_reader *r, bool after_image, sv_record *out, bool *end, sv_error *err) {
+    yyjson_val *item = yyjson_arr_iter_next(&r->items);
     *end = item == NULL;
     if (!item) return SV_OK;
     out->line = ++r->index;
@@ -222,18 +236,14 @@ static sv_status next_conversation(sv_reader *r, sv_record *out, bool *end, sv_e
         take_object(r, out, item);
         return SV_OK;
     }
-    size_t i, n;
     yyjson_val *turns = yyjson_obj_get(item, "conversations");
     if (!yyjson_is_arr(turns)) {
         missing_field(out, "conversations", item);
         return SV_OK;
     }
-    yyjson_arr_foreach(turns, i, n, turn) {
-        const char *from = yyjson_get_str(yyjson_obj_get(turn, "from"));
-        if (!said && from && (!strcmp(from, "gpt") || !strcmp(from, "assistant"))) said = turn;
-    }
+    yyjson_val *said = caption_turn(turns, after_image);
     if (!said) {
-        sv_record_fault(out, "missing_field", "no turn of the conversation is from \"gpt\"");
+        sv_record_fault(out, "missing_field", after_image ? "no turn of the conversation answers one with \"<image>\"" : "no turn of the conversation is from \"gpt\"");
         return SV_OK;
     }
     if (!take_text(out, "value", said, yyjson_obj_get(said, "value"))) return SV_OK;
@@ -243,7 +253,11 @@ static sv_status next_conversation(sv_reader *r, sv_record *out, bool *end, sv_e
     return SV_OK;
 }
 
+static sv_status next_conversation(sv_reader *r, sv_record *out, bool *end, sv_error *err) { return conversation(r, false, out, end, err); }
+static sv_status next_description(sv_reader *r, sv_record *out, bool *end, sv_error *err) { return conversation(r, true, out, end, err); }
+
 const sv_reader_format sv_reader_jsonl = {"jsonl", NULL, next_line};
 const sv_reader_format sv_reader_json = {"json", open_array, next_item};
 const sv_reader_format sv_reader_llava = {"llava", open_array, next_conversation};
+const sv_reader_format sv_reader_sharegpt4v = {"sharegpt4v", open_array, next_description};
 const sv_reader_format sv_reader_coco = {"coco", open_coco, next_item};

@@ -9,11 +9,12 @@
 #include "stages/ingest.h"
 
 /* In the order of the recipe's choices after "auto". */
-static const sv_reader_format *const formats[] = {&sv_reader_jsonl, &sv_reader_json, &sv_reader_txt, &sv_reader_csv, &sv_reader_tsv, &sv_reader_llava, &sv_reader_coco};
+static const sv_reader_format *const formats[] = {&sv_reader_jsonl, &sv_reader_json, &sv_reader_txt, &sv_reader_csv, &sv_reader_tsv, &sv_reader_llava, &sv_reader_coco,
+                                                 &sv_reader_sharegpt4v, &sv_reader_cc3m, &sv_reader_cc12m, &sv_reader_parquet};
 #define FORMATS (sizeof formats / sizeof *formats)
 
 static const struct { const char *ending; const sv_reader_format *format; } endings[] = {
-    {".jsonl", &sv_reader_jsonl}, {".ndjson", &sv_reader_jsonl}, {".txt", &sv_reader_txt}, {".csv", &sv_reader_csv}, {".tsv", &sv_reader_tsv},
+    {".jsonl", &sv_reader_jsonl}, {".ndjson", &sv_reader_jsonl}, {".txt", &sv_reader_txt}, {".csv", &sv_reader_csv}, {".tsv", &sv_reader_tsv}, {".parquet", &sv_reader_parquet},
 };
 
 static bool ends_with(const char *s, size_t n, const char *ending) {
@@ -37,6 +38,10 @@ static sv_status by_content(sv_reader *r, const sv_reader_format **out, sv_error
     const char *p;
     size_t n, i = 0;
     SV_TRY(sv_stream_peek(r->in, 64 * 1024, &p, &n, err));
+    if (n >= 4 && memcmp(p, "PAR1", 4) == 0) {
+        *out = &sv_reader_parquet;
+        return SV_OK;
+    }
     while (i < n && isspace((unsigned char)p[i])) i++;
     if (i == n || (p[i] != '[' && p[i] != '{')) {
         *out = &sv_reader_txt;
@@ -70,6 +75,7 @@ void sv_reader_close(sv_reader *r) {
     yyjson_doc_free(r->doc);
     free(r->whole);
     free(r->files);
+    sv_parquet_close(r);
     sv_buf_free(&r->record);
     sv_buf_free(&r->number);
     sv_buf_free(&r->fields);

@@ -1,4 +1,4 @@
-/* ingest_table.c - captions in plain text (a line each), csv (RFC 4180) and tsv.
+/* ingest_table.c - captions in plain text (a line each), csv (RFC 4180), tsv, and the tables of Conceptual Captions.
  *
  * The first row of a csv or tsv names the columns, unless the recipe names the text column by its position ("1" is the first): then there is no
  * such row. csv: quoted fields may hold separators, doubled quotes and line ends. tsv: a record is a line; a field that begins and ends with a
@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "stages/ingest.h"
+
+#define MOST_RECORD ((size_t)64 << 20)   /* of csv: what a quote that is never closed may swallow */
 
 static sv_status next_text(sv_reader *r, sv_record *out, bool *end, sv_error *err) {
     do SV_TRY(sv_stream_line(r->in, &out->text, &out->text_size, end, err));
@@ -38,11 +40,11 @@ static void end_field(sv_reader *r, size_t begin) {
     sv_buf_putc(&r->record, 0);
 }
 
-static void split_tsv(sv_reader *r, const char *line, size_t n) {
+static void split_tsv(sv_reader *r, const char *line, size_t n, bool quotes) {
     for (size_t i = 0;;) {
         const char *tab = memchr(line + i, '\t', n - i);
         size_t end = tab ? (size_t)(tab - line) : n, begin = r->record.size;
-        if (end - i >= 2 && line[i] == '"' && line[end - 1] == '"') {
+        if (quotes && end - i >= 2 && line[i] == '"' && line[end - 1] == '"') {
             for (size_t at = i + 1; at < end - 1; at++) {
                 sv_buf_putc(&r->record, line[at]);
                 if (line[at] == '"' && at + 1 < end - 1 && line[at + 1] == '"') at++;
@@ -106,7 +108,11 @@ static sv_status read_record(sv_reader *r, bool csv, int64_t *line_number, int64
         if (csv)
             split_csv(r, line, n, &quoted, &begin);
         else
-            split_tsv(r, line, n);
+            split_tsv(r, line, n, r->format == &sv_reader_tsv);
+        if (r->record.size > MOST_RECORD) {
+            sv_fail(err, SV_E_INPUT, r->path, "the quote opened on line %lld is not closed within %d MiB", (long long)*line_number, (int)(MOST_RECORD >> 20));
+            return sv_hint(err, SV_E_INPUT, "a file with lone quotes is not csv: format: tsv or txt takes them as they are");
+        }
     } while (quoted);
     sv_status st = sv_buf_ok(&r->record, err);
     return st == SV_OK ? sv_buf_ok(&r->fields, err) : st;
@@ -209,6 +215,44 @@ static sv_status next_tsv(sv_reader *r, sv_record *out, bool *end, sv_error *err
     return next_record(r, false, out, end, err);
 }
 
+/* ---- Conceptual Captions: two columns without names, a caption and an address, nothing quoted ---- */
+
+static bool is_address(const char *s, size_t n) {
+    return (n > 7 && memcmp(s, "http://", 7) == 0) || (n > 8 && memcmp(s, "https://", 8) == 0);
+}
+
+/* CC3M has the caption first, CC12M the address. The first line tells one from the other, so that no address is taken for a caption. */
+static sv_status open_cc(sv_reader *r, int text, sv_error *err) {
+    const char *p, *wanted[] = {r->settings->id, r->image};
+    size_t n;
+    for (int i = 0; i < 5; i++) r->columns[i] = -1;
+    r->columns[0] = text;
+    for (int i = 0; i < 2; i++)
+        if (wanted[i] && is_position(wanted[i])) r->columns[i ? 4 : 1] = (int)strtol(wanted[i], NULL, 10) - 1;
+    if (r->image && r->columns[4] < 0) {
+        sv_fail(err, SV_E_INPUT, r->path, "has no names of columns: \"%s\" is none", r->image);
+        return sv_hint(err, SV_E_INPUT, "the source's `image` gives the position of the file names' column: 1 is the first");
+    }
+    SV_TRY(sv_stream_peek(r->in, 64 * 1024, &p, &n, err));
+    const char *lf = memchr(p, '\n', n), *end = lf ? lf : p + n, *tab = memchr(p, '\t', (size_t)(end - p));
+    if (p == end) return SV_OK;
+    if (!tab) {
+        sv_fail(err, SV_E_INPUT, r->path, "is not %s: its first line has no tab", r->format->name);
+        return sv_hint(err, SV_E_INPUT, "cc3m is caption, tab, address; cc12m is address, tab, caption");
+    }
+    bool first = is_address(p, (size_t)(tab - p)), second = is_address(tab + 1, (size_t)(end - tab - 1));
+    if (text == 0 ? first && !second : second && !first) {
+        sv_fail(err, SV_E_INPUT, r->path, "is not %s: the address stands %s", r->format->name, text == 0 ? "before the caption" : "behind the caption");
+        return sv_hint(err, SV_E_INPUT, "set the source's format to %s", text == 0 ? "cc12m" : "cc3m");
+    }
+    return SV_OK;
+}
+
+static sv_status open_cc3m(sv_reader *r, sv_error *err) { return open_cc(r, 0, err); }
+static sv_status open_cc12m(sv_reader *r, sv_error *err) { return open_cc(r, 1, err); }
+
+const sv_reader_format sv_reader_cc3m = {"cc3m", open_cc3m, next_tsv};
+const sv_reader_format sv_reader_cc12m = {"cc12m", open_cc12m, next_tsv};
 const sv_reader_format sv_reader_txt = {"txt", NULL, next_text};
 const sv_reader_format sv_reader_csv = {"csv", open_csv, next_csv};
 const sv_reader_format sv_reader_tsv = {"tsv", open_tsv, next_tsv};
