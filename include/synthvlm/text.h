@@ -39,6 +39,9 @@ typedef struct sv_process sv_process;
 sv_status sv_process_open(sv_process **out, const char *json, sv_view view, const char *base_dir, sv_error *err);
 void sv_process_close(sv_process **p);
 
+/* A directory for temporary files, whose name must outlive p: deduplicators keep there what is large. Before the first caption. Without one all is memory. */
+void sv_process_scratch(sv_process *p, const char *dir);
+
 /* The list with every default written out, as JSON text owned by p (for setups). A file that a parameter names appears with its SHA-256. */
 const char *sv_process_json(const sv_process *p);
 

@@ -13,8 +13,8 @@
 /* ---- setups ---- */
 
 /* What the process list's verdicts depend on: {"process": [...], "view": "bare"}. With a judge these are only the first half: the verdicts in force are
- * then those of a second setup, which has "judge" with its settings and limit as well. So a change of the judge leaves the list's verdicts as they are. Balancing likewise makes
- * a last setup, with "balance". */
+ * then those of a second setup, which has "judge" with its settings and limit as well. So a change of the judge leaves the list's verdicts as they are.
+ * Balancing likewise makes a last setup, with "balance". */
 typedef struct curation {
     sv_setup rules, judged, verdicts;    /* the same one without a judge; the same one without balancing */
 } curation;
@@ -24,7 +24,8 @@ static sv_status register_setup(sv_rundir *run, bool last, const char *json, sv_
     return last ? sv_rundir_setup(run, SV_STAGE_CURATE, "", json, out, err) : sv_ledger_setup(run->ledger, SV_STAGE_CURATE, "", json, out, err);
 }
 
-static sv_status rule_setups(sv_rundir *run, const sv_process *p, const sv_decontamination *clean, const sv_caption_judge *judge, bool last, curation *out, sv_error *err) {
+static sv_status rule_setups(sv_rundir *run, const sv_process *p, const sv_decontamination *clean, const sv_caption_judge *judge, bool last,
+                             curation *out, sv_error *err) {
     char number[32];
     sv_buf json = {0}, both = {0};
     sv_buf_printf(&json, "\"view\":\"%s\",\"process\":%s", sv_view_name((sv_view)run->recipe->captions.view), sv_process_json(p));

@@ -9,6 +9,13 @@
 
 #define PIECE 20000
 
+/* Ratios of small counts come again and again, and finding a number's shortest text costs more than all else in a row. */
+typedef struct real_text {
+    double value;
+    char text[32];               /* empty: none yet */
+} real_text;
+enum { KNOWN_REALS = 1 << 13 };
+
 typedef struct judging {
     sv_rundir *run;
     sv_process *process;
@@ -22,6 +29,7 @@ typedef struct judging {
     char **names;                /* of the statistics, in quotes with the colon */
     size_t name_count;
     sv_buf stats;
+    real_text *texts;            /* KNOWN_REALS of them */
 } judging;
 
 /* A word as JSON: labels of models, which hold whatever their maker wrote. */
@@ -35,8 +43,18 @@ static void put_text(sv_buf *b, const char *text) {
     sv_buf_putc(b, '"');
 }
 
+static const char *text_of(judging *j, double v) {
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    real_text *t = &j->texts[bits * 0x9E3779B97F4A7C15u >> 51];
+    if (!t->text[0] || memcmp(&t->value, &v, sizeof v) != 0) {
+        t->value = v;
+        sv_real_text(v, t->text);
+    }
+    return t->text;
+}
+
 static void stats_json(judging *j, const double *values) {
-    char number[32];
     sv_buf_clear(&j->stats);
     sv_buf_putc(&j->stats, '{');
     for (size_t i = 0; i < j->name_count; i++) {
@@ -45,7 +63,7 @@ static void stats_json(judging *j, const double *values) {
         sv_buf_puts(&j->stats, j->names[i]);
         const char *word = sv_process_stat_word(j->process, i, values[i]);
         if (word) put_text(&j->stats, word);
-        else sv_buf_puts(&j->stats, isinf(values[i]) ? values[i] > 0 ? "1e999" : "-1e999" : sv_real_text(values[i], number));
+        else sv_buf_puts(&j->stats, isinf(values[i]) ? values[i] > 0 ? "1e999" : "-1e999" : text_of(j, values[i]));
     }
     sv_buf_putc(&j->stats, '}');
 }
@@ -108,7 +126,8 @@ static sv_status prepare_names(judging *j, sv_error *err) {
     j->names = calloc(j->name_count + 1, sizeof *j->names);
     j->in = malloc(PIECE * sizeof *j->in);
     j->out = malloc(PIECE * sizeof *j->out);
-    if (!j->names || !j->in || !j->out) return sv_fail_memory(err, "curate", PIECE * (sizeof *j->in + sizeof *j->out));
+    j->texts = calloc(KNOWN_REALS, sizeof *j->texts);
+    if (!j->names || !j->in || !j->out || !j->texts) return sv_fail_memory(err, "curate", PIECE * (sizeof *j->in + sizeof *j->out));
     for (size_t i = 0; i < j->name_count; i++) {
         sv_buf name = {0};
         sv_buf_printf(&name, "\"%s\":", sv_process_stat_name(j->process, i));
@@ -122,6 +141,7 @@ sv_status sv_rules_run(sv_rundir *run, sv_process *process, sv_pictures *picture
     judging j = {.run = run, .process = process, .pictures = pictures, .clean = clean, .curate = curate, .captions = captions};
     sv_caption_batch batch = {0};
     int passes = sv_process_passes(process);
+    sv_process_scratch(process, run->tmp);
     sv_status st = sv_ledger_judged_up_to(run->ledger, curate, &j.judged_before, err);
     j.replace = passes > 1 && j.judged_before > 0;
     if (st == SV_OK) st = sv_decontamination_load(clean, err);
@@ -131,6 +151,7 @@ sv_status sv_rules_run(sv_rundir *run, sv_process *process, sv_pictures *picture
     sv_buf_free(&j.stats);
     for (size_t i = 0; j.names && i < j.name_count; i++) free(j.names[i]);
     free(j.names);
+    free(j.texts);
     free(j.in);
     free(j.out);
     return st;

@@ -1,7 +1,8 @@
 /* clusters.h - which captions of a pool share a band of their min-hash signatures, and so belong together.
  *
- * Memory: 8 bytes per band and caption while the pool is learnt (200 bytes a caption with 25 bands), another 4 to 12 bytes a caption while
- * it is settled, 12 bytes a caption after that.
+ * With a directory for temporary files the keys of all but the latest 65,536 captions lie there: 8 bytes per band and caption (200 bytes with 25 bands). In memory
+ * are 8 bytes a caption while the pool is learnt, 26 to 32 while it is settled, one band after the other, and 12 after that. Without a directory the keys stay in
+ * memory.
  */
 #ifndef SV_TEXT_CLUSTERS_H
 #define SV_TEXT_CLUSTERS_H
@@ -10,13 +11,15 @@
 
 typedef struct sv_clusters {
     size_t bands, count;
-    uint64_t **blocks;           /* of 65,536 captions: the keys of band 0, then of band 1, … ; freed once settled */
+    const char *dir;             /* for temporary files; NULL: none are made. The caller's */
+    int file;                    /* with the keys of full blocks, one block after the other; 0: none yet */
+    uint64_t **blocks;           /* of 65,536 captions: the keys of band 0, then of band 1, … ; NULL for those in the file; freed once settled */
     uint64_t **numbers;          /* likewise: the captions' numbers */
     size_t block_count, block_capacity;
     uint32_t *parent;            /* after settling: the earliest caption of each one's cluster */
 } sv_clusters;
 
-/* Zero-initialise and set `bands`. Forgets everything but that. */
+/* Zero-initialise and set `bands` and `dir`. Forgets everything but these. */
 void sv_clusters_clear(sv_clusters *c);
 
 /* Adds the next caption. keys: one per band; a key of 0 joins nothing. */

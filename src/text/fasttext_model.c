@@ -169,7 +169,8 @@ static sv_status read_dictionary(sv_fasttext *m, cursor *c, int64_t **counts, in
     SV_TRY(take_int(c, &labels));
     SV_TRY(take_long(c, &tokens));
     SV_TRY(take_long(c, &m->pruned));
-    if (words < 0 || labels < 0 || size > MAX_ENTRIES || m->pruned > MAX_ENTRIES || (int64_t)words + labels != size) return broken(c, "the dictionary's sizes contradict each other");
+    if (words < 0 || labels < 0 || size > MAX_ENTRIES || m->pruned > MAX_ENTRIES || (int64_t)words + labels != size)
+        return broken(c, "the dictionary's sizes contradict each other");
     if (labels == 0 || labels > MAX_LABELS) return broken(c, labels ? "more labels than anyone needs" : "it has no labels");
     const unsigned char *part = NULL;
     if ((uint64_t)size > (c->size - c->at) / 10) return take(c, c->size, &part);   /* each takes ten bytes at least */

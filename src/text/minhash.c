@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/cpu.h"
 #include "base/hash.h"
 
 static const uint64_t MERSENNE = ((uint64_t)1 << 61) - 1;
@@ -108,7 +109,7 @@ sv_status sv_minhash_bands(double threshold, size_t permutations, size_t *bands,
 /* ---- signatures ---- */
 
 void sv_minhash_add(const sv_permutation *p, size_t n, uint32_t hash, uint32_t *signature) {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = sv_cpu_avx2() ? sv_minhash_add_avx2(p, n, hash, signature) : 0; i < n; i++) {
         uint64_t v = hash * p[i].a + p[i].b;
         v = (v & MERSENNE) + (v >> 61);
         if (v >= MERSENNE) v -= MERSENNE;

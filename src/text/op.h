@@ -44,6 +44,7 @@ typedef struct sv_dedup {
     void (*restart)(void *state);                                                   /* before the next pass: forgets everything (not if settle) */
     sv_status (*settle)(void *state, sv_error *err);                                                           /* the whole pool was learnt */
     sv_status (*recall)(const void *state, size_t index, uint64_t number, int64_t *duplicate_of, sv_error *err);
+    void (*scratch)(void *state, const char *dir);                                  /* where it may keep what is too large for memory; may be NULL */
     double (*cut)(const void *state);            /* selectors: the last value that is kept; what recall rejects repeats nothing */
 } sv_dedup;
 

@@ -205,8 +205,10 @@ static sv_status minhash_recall(const void *state, size_t index, uint64_t number
     return SV_OK;
 }
 
+static void minhash_scratch(void *state, const char *dir) { ((sv_minhash_dedup *)state)->clusters.dir = dir; }
+
 static const sv_dedup minhash_dedup = {.key_size = minhash_key_size, .key = minhash_key, .learn = minhash_learn,
-                                       .settle = minhash_settle, .recall = minhash_recall};
+                                       .settle = minhash_settle, .recall = minhash_recall, .scratch = minhash_scratch};
 
 const sv_op sv_op_minhash_dedup = {
     .info = {"document_minhash_deduplicator", SV_OP_DEDUPLICATOR, NULL, "keeps the first of captions that share most of their word groups"},

@@ -179,6 +179,13 @@ void sv_process_close(sv_process **handle) {
     *handle = NULL;
 }
 
+void sv_process_scratch(sv_process *p, const char *dir) {
+    for (size_t i = 0; i < p->step_count; i++) {
+        const sv_dedup *d = p->steps[i].in.op->dedup;
+        if (d && d->scratch) d->scratch(p->steps[i].in.state, dir);
+    }
+}
+
 const char *sv_process_json(const sv_process *p) { return p->json; }
 size_t sv_process_stat_count(const sv_process *p) { return p->stat_count; }
 const char *sv_process_stat_name(const sv_process *p, size_t i) { return i < p->stat_count ? p->stat_names[i] : NULL; }

@@ -2,7 +2,9 @@
 #include "golden.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
+#include "base/cpu.h"
 #include "base/hash.h"
 #include "synthvlm/text.h"
 #include "text/clusters.h"
@@ -199,6 +201,65 @@ static void test_short_texts_kept(void **state) {
     sv_process_close(&p);
 }
 
+/* Signatures with vector instructions are those without, whatever the number of permutations, also where the modulus is met exactly. */
+static void test_vector_signatures(void **state) {
+    static sv_permutation p[300];
+    static const uint64_t m = ((uint64_t)1 << 61) - 1;
+    sv_minhash_permutations(p, 300);
+    p[1] = (sv_permutation){1, m};
+    p[2] = (sv_permutation){1, m - 1};
+    p[3] = (sv_permutation){0, 3 * m + 2};
+    p[4] = (sv_permutation){m, UINT64_MAX};
+    uint32_t r = 1;
+    for (int round = 0; round < 3000; round++) {
+        uint32_t plain[300], vector[300], hash = round % 5 ? r : round % 2 ? 0 : UINT32_MAX;
+        size_t n = 1 + r % 300;
+        memset(plain, 0xFF, sizeof plain);
+        memset(vector, 0xFF, sizeof vector);
+        for (int k = 0; k < 3; k++, hash = hash * 2654435761u + 1) {
+            sv_cpu_plain(true);
+            sv_minhash_add(p, n, hash, plain);
+            sv_cpu_plain(false);
+            sv_minhash_add(p, n, hash, vector);
+        }
+        assert_memory_equal(plain, vector, sizeof plain);
+        r = r * 1664525 + 1013904223;
+    }
+}
+
+/* Keys that lie on disk make the clusters that keys in memory make, and the file is gone from its folder at once. */
+static void test_clusters_on_disk(void **state) {
+    enum { N = 200000, BANDS = 3 };
+    char dir[] = "/tmp/test_dedup.XXXXXX";
+    sv_clusters c[2] = {{.bands = BANDS}, {.bands = BANDS, .dir = dir}};
+    sv_error err = {0};
+    assert_non_null(mkdtemp(dir));
+    uint64_t r = 1;
+    for (uint64_t i = 0; i < N; i++) {
+        uint64_t keys[BANDS];
+        for (int b = 0; b < BANDS; b++) {
+            r = r * 6364136223846793005u + 1442695040888963407u;
+            keys[b] = (r >> 40) % 400000;
+        }
+        for (int k = 0; k < 2; k++) assert_int_equal(sv_clusters_add(&c[k], keys, 2 * i, &err), SV_OK);
+    }
+    assert_int_equal(rmdir(dir), 0);     /* empty */
+    size_t repeated = 0;
+    for (int k = 0; k < 2; k++) assert_int_equal(sv_clusters_settle(&c[k], &err), SV_OK);
+    for (size_t i = 0; i < N; i++) {
+        assert_int_equal(sv_clusters_first(&c[0], i), sv_clusters_first(&c[1], i));
+        repeated += sv_clusters_first(&c[0], i) != 2 * i;
+    }
+    assert_true(repeated > 1000);
+    for (int k = 0; k < 2; k++) sv_clusters_clear(&c[k]);
+    sv_clusters lost = {.bands = BANDS, .dir = dir};     /* a folder that is not there */
+    sv_status st = SV_OK;
+    uint64_t keys[BANDS] = {1, 2, 3};
+    for (uint64_t i = 0; st == SV_OK && i < N; i++) st = sv_clusters_add(&lost, keys, i, &err);
+    assert_int_equal(st, SV_E_IO);
+    sv_clusters_clear(&lost);
+}
+
 /* The second pass must bring the same captions. */
 static void test_another_pool(void **state) {
     sv_process *p = open_op("document_minhash_deduplicator", "{}");
@@ -231,6 +292,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_verdicts), cmocka_unit_test(test_signatures), cmocka_unit_test(test_permutations), cmocka_unit_test(test_bands),
         cmocka_unit_test(test_clusters), cmocka_unit_test(test_many), cmocka_unit_test(test_in_a_list), cmocka_unit_test(test_short_texts_kept),
-        cmocka_unit_test(test_another_pool), cmocka_unit_test(test_wrong_settings)};
+        cmocka_unit_test(test_another_pool), cmocka_unit_test(test_vector_signatures), cmocka_unit_test(test_clusters_on_disk),
+        cmocka_unit_test(test_wrong_settings)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
