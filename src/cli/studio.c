@@ -254,7 +254,7 @@ static sv_status write_picture(sv_studio *s, const seat *t, const sv_request *r,
     sv_status st = r->metadata ? make_note(s, t, r, &note, err) : SV_OK;
     note.about.prompt = r->prompt;
     note.about.negative = r->negative;
-    note.about.seed = r->seed;
+    note.about.seed = r->seed & 0xFFFFFFFF;        /* what the generator makes of it */
     if (r->metadata) o.provenance = &note.about;
     if (st == SV_OK) st = sv_image_write(&t->picture.image, file, &o, err);
     sv_paint_note_free(&note);

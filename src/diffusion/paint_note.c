@@ -31,7 +31,8 @@ static sv_status add_refiner(const sv_paint_options *o, yyjson_mut_doc *doc, yyj
     SV_TRY(sv_pipeline_hash(o->refiner, hash, err));
     yyjson_mut_val *r = yyjson_mut_obj_add_obj(doc, object, "refiner");
     yyjson_mut_obj_add_strcpy(doc, r, "model", hash);
-    add_if_set(doc, r, "start", o->refiner_start);
+    double end = isnan(o->denoising_end) ? 0.8 : o->denoising_end;
+    if (!o->refiner_authors_call) yyjson_mut_obj_add_real(doc, r, "start", isnan(o->refiner_start) ? end : o->refiner_start);
     yyjson_mut_obj_add_str(doc, r, "handover", o->refiner_authors_call ? "synthvlm" : "diffusers");
     yyjson_mut_obj_add_real(doc, r, "aesthetic_score", o->aesthetic_score);
     yyjson_mut_obj_add_real(doc, r, "negative_aesthetic_score", o->negative_aesthetic_score);

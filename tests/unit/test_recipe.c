@@ -119,7 +119,7 @@ static void every_mistake_has_its_place(void **state) {
         {"score:", "export: {format: llava}\nscore:", "r.yaml:10:1: export: must be a list"},
         {"score:", "export: [llava]\nscore:", "export[0]: must be a map such as {format: llava}"},
         /* keys and values of later versions */
-        {"steps: 20", "refiner: {model: x}", "r.yaml:9:3: generate.refiner: is not available in this version"},
+        {"steps: 20", "refiner: {model: x, at: 1}", "r.yaml:9:27: generate.refiner.at: must be a number from 0.001"},
         {"steps: 20", "candidates: {min: 9, max: 8, stop_at: 1}", "generate.candidates.min: must not be above max, which is 8"},
         {"steps: 20", "candidates: {min: 1, max: 8}", "generate.candidates.min: means nothing without stop_at or drop_below"},
         {"steps: 20", "candidates: {max: 8, budget: 3}", "generate.candidates.budget: means nothing without stop_at or drop_below"},
@@ -363,10 +363,73 @@ static void the_demo_loads(void **state) {
     sv_recipe_close(&r);
 }
 
+/* Files that a recipe ready to copy names as examples are replaced by ones that are there. */
+static void ready_recipes_load(void **state) {
+    static const char *const files[] = {"recipes/paper.yaml", "recipes/sdxl.yaml", "recipes/sd3.yaml"};
+    static const char *const sets[] = {"captions.process.flagged_words_filter.flagged_words_dir=tests/golden/text/flagged_words.json",
+                                       "captions.process.perplexity_filter.lm=tests/golden/language-model/en.arpa",
+                                       "captions.process.perplexity_filter.spm=tests/golden/language-model/en.sp.model"};
+    for (size_t i = 0; i < 3; i++) {
+        sv_recipe *r;
+        sv_error err = {0};
+        if (sv_recipe_load(&r, files[i], sets, i == 0 ? 3 : 0, &err) != SV_OK) fail_msg("%s: %s", err.what, err.why);
+        assert_int_equal(r->generate.size[0], 1024);
+        assert_true(r->score.ssim.base == 768 && r->score.ssim.low == 336);
+        assert_int_equal(r->select.by, SV_BY_WEIGHTED);
+        if (i == 0) {                    /* the paper's settings, and not something near them */
+            assert_int_equal(r->captions.view, SV_VIEW_DATA_JUICER);
+            assert_true(r->generate.steps == 60 && r->generate.guidance == 20 && r->generate.candidates.max == 1);
+            assert_string_equal(r->generate.negative, "");
+            assert_string_equal(r->generate.refiner.model, "recipes/models/sdxl-refiner");
+            assert_true(r->generate.refiner.at == 0.8 && r->generate.refiner.handover == SV_HANDOVER_DIFFUSERS);
+            assert_true(r->score.weights.clip == 1 && r->score.weights.ssim == 0.5 && r->score.weights.scale == 0);
+            assert_true(r->select.keep == 0.1);
+        }
+        if (i == 2) assert_true(r->generate.steps == 60 && r->generate.guidance == 10);
+        sv_recipe_close(&r);
+    }
+}
+
+/* What computes may be a name or a map. */
+static void providers_are_names_or_maps(void **state) {
+    static const char recipe[] = "captions: {sources: [{path: c.txt}]}\nscore: {weights: {clip: 0}}\ngenerate: {model: m, engine: {provider: %s}}\n";
+    static const struct { const char *value, *name, *library, *options, *why; } cases[] = {
+        {"openvino", "openvino", NULL, NULL, NULL},
+        {"{name: openvino, library: ep/lib.so, options: {device: cpu, num_streams: 2}}", "openvino", "d/ep/lib.so", "{\"device\":\"cpu\",\"num_streams\":2}", NULL},
+        {"{options: {a: 1}}", "cpu", NULL, "{\"a\":1}", NULL},
+        {"null", "cpu", NULL, NULL, NULL},
+        {"3", NULL, NULL, NULL, "must be a name or a map, not"},
+        {"[cuda]", NULL, NULL, NULL, "must be a name or a map, not"},
+        {"cuda=lib.so", NULL, NULL, NULL, "is a name"},
+        {"{name: cuda, option: {}}", NULL, NULL, NULL, "unknown key"},
+        {"{name: cuda, options: [1]}", NULL, NULL, NULL, "must be a map"},
+        {"{name: cuda, options: {a: {b: 1}}}", NULL, NULL, NULL, "must be a text, a number"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[512];
+        sv_recipe *r = NULL;
+        sv_error err = {0};
+        int n = snprintf(text, sizeof text, recipe, cases[i].value);
+        sv_status st = sv_recipe_read(&r, text, (size_t)n, "r.yaml", "d", NULL, 0, &err);
+        if (cases[i].why) {
+            assert_int_equal(st, SV_E_RECIPE);
+            if (!strstr(err.why, cases[i].why) || !strstr(err.what, "provider")) fail_msg("%s: %s: %s", cases[i].value, err.what, err.why);
+            continue;
+        }
+        if (st != SV_OK) fail_msg("%s: %s: %s", cases[i].value, err.what, err.why);
+        const sv_provider_settings *p = &r->generate.engine.provider;
+        assert_string_equal(p->name, cases[i].name);
+        assert_true(sv_str_eq(p->library, cases[i].library));
+        if (!sv_str_eq(p->options, cases[i].options)) fail_msg("%s", p->options);
+        sv_recipe_close(&r);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_mistake_has_its_place), cmocka_unit_test(files_that_are_no_recipe), cmocka_unit_test(defaults_and_values),
         cmocka_unit_test(set_lays_values_over),
-        cmocka_unit_test(copies_load_as_the_same_recipe), cmocka_unit_test(help_loads_and_names_every_key), cmocka_unit_test(the_demo_loads)};
+        cmocka_unit_test(copies_load_as_the_same_recipe), cmocka_unit_test(help_loads_and_names_every_key), cmocka_unit_test(the_demo_loads),
+        cmocka_unit_test(ready_recipes_load), cmocka_unit_test(providers_are_names_or_maps)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
