@@ -1,9 +1,13 @@
 #!/bin/sh
-# setup.sh [build|test|fuzz] - makes this machine ready to build (default), to test, or to fuzz. The only set-up script there is.
+# setup.sh [build|test|fuzz|parquet] - makes this machine ready to build (default), to test, or to fuzz, or fetches what reads Parquet. The only
+# set-up script there is.
 #
 #  1. Debian packages: installs those that are missing (as root), or says which they are. No apt call when all are there.
 #  2. What Debian 12 does not package goes to .deps/, pinned in tools/deps.lock by version and SHA-256: the ONNX Runtime library, its
 #     C header and yyjson. On Debian 13 and later these are ordinary packages.
+#
+#  3. For `test`, `fuzz` and `parquet`: DuckDB's library, which reads Parquet files, from the npm package that carries it, pinned likewise. It is needed
+#     for nothing else, so where there is no npm (or no network) `test` and `fuzz` say so and go on; the tests of Parquet are then skipped.
 #
 # Safe to run at any time, twice at once, and after an interruption: .deps/stamp is written last, and without it all is fetched anew.
 #
@@ -38,18 +42,18 @@ packages='gcc libc6-dev make meson ninja-build pkg-config ca-certificates libarc
     libpcre2-dev libpng-dev libsqlite3-dev libssl-dev libutf8proc-dev libwebp-dev libxxhash-dev libzstd-dev zlib1g-dev'
 [ $old_debian = yes ] || packages="$packages libonnxruntime-dev libyyjson-dev"
 case $group in
-build) ;;
+build | parquet) ;;
 test) packages="$packages bats libcmocka-dev sqlite3" ;;
 fuzz) packages="$packages bats libcmocka-dev sqlite3 clang"
     if [ $old_debian = yes ]; then packages="$packages libclang-rt-14-dev"; else packages="$packages libclang-rt-dev"; fi ;;
-*) say "unknown group '$group': build, test or fuzz"; exit 2 ;;
+*) say "unknown group '$group': build, test, fuzz or parquet"; exit 2 ;;
 esac
 
 # ---- is .deps/ what the lock file asks for? ----
 
 stamp_text() {   # what .deps/stamp holds when .deps/ is complete
     printf 'layout 1, packaged %s\n' "$old_debian"
-    [ $old_debian = no ] || grep -v '^#' "$lock"
+    [ $old_debian = no ] || grep -v -e '^#' -e '^npm ' "$lock"
 }
 deps_ready() {
     [ -r "$deps/stamp" ] && [ "$(stamp_text)" = "$(cat "$deps/stamp")" ] || return 1
@@ -99,17 +103,54 @@ if [ -n "$missing" ]; then
     trap - EXIT
 fi
 
+# ---- 3. DuckDB's library ----
+
+no_parquet() {   # what is missing is told; only who asked for it by name is stopped
+    [ "$group" != parquet ] || die "$*"
+    say "$*. Parquet files cannot be read and their tests are skipped; all else works"
+    exit 0
+}
+# The last step: npm fetches the package, the library is taken out of it.
+parquet_and_exit() {
+    [ "$group" != build ] || exit 0
+    arch=$(dpkg --print-architecture)
+    pin=$(awk -v arch="$arch" '$1 == "npm" && $4 == arch' "$lock")
+    [ -n "$pin" ] || no_parquet "no DuckDB library is pinned in tools/deps.lock for the architecture $arch"
+    # shellcheck disable=SC2086
+    set -- $pin
+    if [ -e "$deps/lib/libduckdb.so" ] && [ "$(cat "$deps/parquet.stamp" 2>/dev/null)" = "$pin" ]; then exit 0; fi
+    fetched=$(mktemp -d "$deps/tmp.XXXXXX")
+    trap 'rm -rf "$fetched"' EXIT
+    if [ -n "${SYNTHVLM_DOWNLOADS:-}" ] && [ -e "$SYNTHVLM_DOWNLOADS/$6" ]; then
+        cp "$SYNTHVLM_DOWNLOADS/$6" "$fetched/"
+    else
+        command -v npm >/dev/null 2>&1 || no_parquet "there is no npm to fetch DuckDB's library with (with the file $6 at hand: SYNTHVLM_DOWNLOADS=DIR)"
+        say 'fetching the library of DuckDB, which reads Parquet, into .deps/ (24 MB, once)'
+        (cd "$fetched" && npm pack --silent "$2@$3" >npm.log 2>&1 </dev/null) || {
+            cat "$fetched/npm.log" >&2
+            no_parquet "npm could not fetch $2@$3 (its words are above)"
+        }
+    fi
+    found=$(sha256sum "$fetched/$6" 2>/dev/null | cut -d' ' -f1)
+    [ "$found" = "$5" ] || die "$6 is not the file that tools/deps.lock asks for: SHA-256 wanted $5, found ${found:-no such file}"
+    tar -xzf "$fetched/$6" -C "$fetched" package/libduckdb.so || die "cannot unpack $6"
+    rm -f "$deps/parquet.stamp"
+    mv "$fetched/package/libduckdb.so" "$deps/lib/"
+    printf '%s\n' "$pin" >"$deps/parquet.stamp"
+    exit 0
+}
+
 # ---- 2. .deps/ ----
 
-deps_ready && exit 0
+deps_ready && parquet_and_exit
 mkdir -p "$deps" || die "cannot make $deps: it is needed for libraries that Debian does not package"
 exec 9>"$deps/lock"
 flock 9          # a second set-up waits for the first and then finds the work done
-deps_ready && exit 0
+deps_ready && parquet_and_exit
 if [ $old_debian = no ]; then
     mkdir -p "$deps/include" "$deps/lib"
     stamp_text >"$deps/stamp"
-    exit 0
+    parquet_and_exit
 fi
 
 rm -rf "$deps"/tmp.*        # left by an interrupted set-up: we hold the lock, nobody uses them
@@ -205,7 +246,7 @@ check() {   # check SHA256 FILE
 }
 
 mkdir -p "$tmp/files" "$tmp/root" "$tmp/new/lib"
-grep -v '^#' "$lock" >"$tmp/pins"
+grep -v -e '^#' -e '^npm ' "$lock" >"$tmp/pins"
 while read -r kind name version a sha file; do
     [ "$a" = "$arch" ] || continue
     get "$kind" "$name" "$version" "$file"
@@ -242,3 +283,5 @@ rm -rf "${deps:?}/include" "${deps:?}/lib"
 mv "$tmp/new/include" "$tmp/new/lib" "$deps/"
 stamp_text >"$tmp/stamp"
 mv "$tmp/stamp" "$deps/stamp"
+rm -rf "$tmp"
+parquet_and_exit
