@@ -1,5 +1,4 @@
 /* generate.c - the stage that draws what is missing, and scores it on the way when asked to. */
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/thread.h"
@@ -7,6 +6,7 @@
 #include "stages/produce.h"
 #include "stages/rounds.h"
 #include "stages/setups.h"
+#include "stages/tune.h"
 
 enum { PIECE = 256 };            /* captions read from the ledger at a time */
 
@@ -32,34 +32,24 @@ typedef struct production {
     sv_draw_report report;
 } production;
 
-/* ---- opening: the scorers are opened beside the pipeline, since both read and optimise graphs ---- */
+/* ---- opening ---- */
 
-typedef struct scorer_opening {
-    production *p;
-    sv_status status;
-    sv_error error;
-} scorer_opening;
-
-static void *open_scorers(void *arg) {
-    scorer_opening *o = arg;
-    o->status = sv_scorers_open(&o->p->scorers, o->p->run->recipe, o->p->engine.batch, &o->error);
-    return NULL;
-}
-
+/* Opens the models, and measures what `auto` stands for where that is open. Nothing else is loaded yet, neither here nor by the scorers. */
 static sv_status open_models(production *p, sv_error *err) {
-    scorer_opening scorers = {.p = p};
-    pthread_t thread;
-    bool beside = p->with_scores && pthread_create(&thread, NULL, open_scorers, &scorers) == 0;
-    sv_status st = sv_draw_models_open(&p->models, p->run->recipe, p->engine.threads, &p->run->o.log, err);
-    if (beside)
-        pthread_join(thread, NULL);
-    else if (p->with_scores)
-        open_scorers(&scorers);
-    if (st == SV_OK && scorers.status != SV_OK) {
-        if (err) *err = scorers.error;
-        st = scorers.status;
+    const sv_recipe *r = p->run->recipe;
+    int threads = p->engine.threads;
+    int64_t sampled = 0;
+    SV_TRY(sv_draw_models_open(&p->models, r, threads, &p->run->o.log, err));
+    if (p->engine.open) {
+        SV_TRY(sv_ledger_sample_count(p->run->ledger, p->scope.sample, &sampled, err));
+        SV_TRY(sv_engine_tune(p->run, &p->models, sampled * r->generate.candidates.max, &p->engine, err));
     }
-    return st;
+    if (p->engine.threads != threads) {
+        sv_draw_models_close(&p->models);
+        p->models = (sv_draw_models){0};
+        SV_TRY(sv_draw_models_open(&p->models, r, p->engine.threads, &p->run->o.log, err));
+    }
+    return p->with_scores ? sv_scorers_open(&p->scorers, r, p->engine.batch, err) : SV_OK;
 }
 
 sv_status sv_scorers_use(sv_rundir *run, const sv_scorers *scorers, sv_setup *setups, sv_error *err) {

@@ -23,16 +23,18 @@ static const char *processor_features(void) {
 #endif
 }
 
-/* The batch that this directory's current generate setup was made with; 0 if there is none. */
-static sv_status recorded_batch(sv_rundir *run, int64_t *batch, sv_error *err) {
+/* The numbers that this directory's current generate setup was made with; 0 if there is none. */
+static sv_status recorded(sv_rundir *run, int64_t *batch, int64_t *threads, sv_error *err) {
     sv_setup setup;
-    *batch = 0;
+    *batch = *threads = 0;
     SV_TRY(sv_ledger_current(run->ledger, SV_STAGE_GENERATE, "", &setup, err));
     if (!setup.id) return SV_OK;
     char *json = NULL;
     SV_TRY(sv_ledger_setup_json(run->ledger, setup.id, &json, err));
     yyjson_doc *doc = yyjson_read(json, strlen(json), 0);
-    *batch = yyjson_get_sint(yyjson_obj_get(yyjson_obj_get(yyjson_doc_get_root(doc), "engine"), "batch"));
+    yyjson_val *engine = yyjson_obj_get(yyjson_doc_get_root(doc), "engine");
+    *batch = yyjson_get_sint(yyjson_obj_get(engine, "batch"));
+    *threads = yyjson_get_sint(yyjson_obj_get(engine, "threads_per_image"));
     yyjson_doc_free(doc);
     free(json);
     return SV_OK;
@@ -41,12 +43,15 @@ static sv_status recorded_batch(sv_rundir *run, int64_t *batch, sv_error *err) {
 sv_status sv_engine_resolve(sv_rundir *run, sv_engine_plan *out, sv_error *err) {
     const sv_generate_settings *s = &run->recipe->generate;
     const sv_engine_settings *e = &s->engine;
-    int64_t batch = e->batch;
-    if (!batch) SV_TRY(recorded_batch(run, &batch, err));
+    int64_t batch, threads;
+    SV_TRY(recorded(run, &batch, &threads, err));
+    out->open = !batch && (!e->batch || !e->threads_per_image);
+    if (e->batch) batch = e->batch;
     bool shared = sv_recipe_adaptive(run->recipe) || s->prune.at;   /* calls are filled with pictures of several captions anyway */
     if (!batch)
         for (batch = 4; !shared && s->candidates.max % batch; batch--) continue;
-    out->threads = e->threads_per_image ? (int)e->threads_per_image : 1;
+    if (e->threads_per_image) threads = e->threads_per_image;
+    out->threads = threads ? (int)threads : 1;
     out->batch = (int)batch;
     int64_t workers = run->o.workers ? run->o.workers : e->workers;
     if (!workers) workers = (int64_t)sv_cpu_count() / out->threads;

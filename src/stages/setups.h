@@ -12,10 +12,12 @@ typedef struct sv_engine_plan {
     int threads;                 /* intra-op threads per call */
     int batch;                   /* pictures per call */
     int workers;                 /* calls side by side */
+    bool open;                   /* nothing has been drawn with these numbers, and measuring may give better ones (tune.h) */
 } sv_engine_plan;
 
-/* Resolves `auto`. threads: 1. batch: what this run directory used before, otherwise the largest divisor of `candidates` that is at most 4 (measured: a
- * larger batch gains nothing on a CPU, a batch of 1 loses about an eighth). workers: cores / threads. */
+/* Resolves `auto` without measuring. threads and batch: what this run directory used before; otherwise 1 thread, and as batch the largest divisor of
+ * `candidates` that is at most 4, or 4 where their number follows the scores (measured: a larger batch gains nothing on a CPU, a batch of 1 loses about an
+ * eighth). workers: cores / threads. */
 sv_status sv_engine_resolve(sv_rundir *run, sv_engine_plan *out, sv_error *err);
 
 /* What computes, as the recipe says; the texts are the recipe's. */
