@@ -15,7 +15,8 @@ static const sv_flag flags[] = {
     {"window", 0, NULL, "read texts that are too long in windows and take the mean, instead of cutting them"},
     {"pillow", 0, "13|11", "order of the resize passes (default 13)"},
     {"workers", 0, "N", "pairs scored at the same time (default: all cores)"},
-    {"provider", 0, "NAME", "ONNX Runtime's execution provider (default cpu)"},
+    {"provider", 0, "NAME", "ONNX Runtime's execution provider (default cpu); NAME=LIBRARY for a plugin"},
+    {"provider-options", 0, "JSON", "the provider's own options, as an object"},
     {0}};
 
 static const char about[] =
@@ -115,6 +116,7 @@ static sv_status run(const sv_args *args, sv_error *err) {
     if (workers > 256) workers = 256;
     if (sv_arg(args, "flavour")) o.flavour = sv_arg(args, "flavour");
     if (sv_arg(args, "provider")) o.engine.provider = sv_arg(args, "provider");
+    o.engine.provider_options = sv_arg(args, "provider-options");
     o.prefix = sv_arg(args, "prefix");
     o.pillow = (int)pillow;
     o.windows = sv_arg_on(args, "window");

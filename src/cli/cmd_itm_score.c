@@ -12,7 +12,8 @@ static const sv_flag flags[] = {
     {"drop-alpha", 0, NULL, "drop transparency, as Data-Juicer does, instead of laying it on white"},
     {"pillow", 0, "13|11", "order of the resize passes (default 13)"},
     {"workers", 0, "N", "pairs scored at the same time (default: all cores)"},
-    {"provider", 0, "NAME", "ONNX Runtime's execution provider (default cpu)"},
+    {"provider", 0, "NAME", "ONNX Runtime's execution provider (default cpu); NAME=LIBRARY for a plugin"},
+    {"provider-options", 0, "JSON", "the provider's own options, as an object"},
     {0}};
 
 static const char about[] =
@@ -71,6 +72,7 @@ static sv_status run(const sv_args *args, sv_error *err) {
     if (workers < 1) workers = 1;
     if (workers > MOST_WORKERS) workers = MOST_WORKERS;
     if (sv_arg(args, "provider")) o.engine.provider = sv_arg(args, "provider");
+    o.engine.provider_options = sv_arg(args, "provider-options");
     o.pillow = (int)pillow;
     o.drop_alpha = sv_arg_on(args, "drop-alpha");
     t.images = sv_arg(args, "images");
