@@ -1,6 +1,6 @@
 /* ingest.h - reading caption files: bytes to lines (ingest_stream.c), lines to records by format (ingest_json.c, ingest_table.c), records to
- * rows of the ledger (ingest.c). Memory stays flat however long a jsonl, txt, csv or tsv file is; json, llava and coco files are one document and
- * are held whole. */
+ * rows of the ledger (ingest.c). Memory stays flat however long a file is: the arrays of json, llava and coco files are read
+ * item by item, too. Only the names of COCO's pictures are held, where they are asked for. */
 #ifndef SV_STAGES_INGEST_H
 #define SV_STAGES_INGEST_H
 
@@ -21,8 +21,25 @@ sv_status sv_stream_peek(sv_stream *s, size_t want, const char **data, size_t *s
 sv_status sv_stream_line(sv_stream *s, const char **line, size_t *size, bool *end, sv_error *err);
 /* Everything that is left (malloc, NUL-terminated; the caller frees). */
 sv_status sv_stream_rest(sv_stream *s, char **data, size_t *size, sv_error *err);
+/* Takes n bytes that peek has shown. */
+void sv_stream_skip(sv_stream *s, size_t n);
 bool sv_stream_is_packed(const sv_stream *s);        /* gzip or zstd */
 int64_t sv_stream_line_number(const sv_stream *s);   /* of the last line given, from 1 */
+
+/* ---- items of a JSON array (ingest_array.c) ---- */
+
+typedef struct sv_items {
+    sv_stream *in;
+    const char *path;            /* for errors */
+    bool in_object;              /* the array is the value of a key */
+    int64_t line, item_line, count;   /* where it is; where the item given last begins; how many were given */
+    size_t taken;                /* of the item given last */
+} sv_items;
+/* An array, or the array that an object has under a key; *found false: the file holds something else. */
+sv_status sv_items_open(sv_items *a, sv_stream *in, const char *path, bool *found, sv_error *err);
+sv_status sv_items_open_key(sv_items *a, sv_stream *in, const char *path, const char *key, bool *found, sv_error *err);
+/* The bytes of the next item; they live until the next call. *end true: there is none, and the file is whole. */
+sv_status sv_items_next(sv_items *a, const char **item, size_t *size, bool *end, sv_error *err);
 
 /* ---- records ---- */
 
@@ -42,14 +59,14 @@ typedef struct sv_reader {
     const sv_source_settings *settings;
     const struct sv_reader_format *format;
     /* what the formats keep */
-    yyjson_doc *doc;             /* the line's document, or the whole file's */
-    char *whole;
-    yyjson_arr_iter items;
+    yyjson_doc *doc;             /* the line's or item's */
+    sv_items items;
     int64_t index;
     const char *image;           /* field with the picture's name; NULL: captions come without, or (coco) by image_id */
     bool images;                 /* rows have pictures */
     struct sv_image_entry *files;   /* coco: names of pictures by id, sorted */
-    size_t file_count;
+    size_t file_count, file_capacity;
+    sv_buf file_names;
     sv_buf record, number;       /* the csv record with its quotes undone; an integer id in words */
     int columns[5];              /* of text, id, source, license, image; -1: none */
     sv_buf fields;               /* size_t pairs: begin and end of every field */

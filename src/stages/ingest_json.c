@@ -73,7 +73,7 @@ static void take_origin(sv_record *out, yyjson_val *object) {
 
 typedef struct sv_image_entry {
     uint64_t id;                 /* hash of the id as text */
-    const char *name;
+    size_t name;                 /* where it begins in file_names */
 } sv_image_entry;
 
 /* Ids are whole numbers, or strings in some exports. Returns false for anything else. */
@@ -93,19 +93,41 @@ static int by_image_id(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* COCO's array "images": id and file_name. */
-static sv_status read_image_names(sv_reader *r, sv_error *err) {
-    yyjson_val *list = yyjson_obj_get(yyjson_doc_get_root(r->doc), "images"), *v;
-    size_t i, n = yyjson_arr_size(list);
-    if (!yyjson_is_arr(list)) return sv_fail(err, SV_E_INPUT, r->path, "has no array \"images\", which names the pictures of a COCO file");
-    r->files = malloc((n + 1) * sizeof *r->files);
-    if (!r->files) return sv_fail_memory(err, r->path, n * sizeof *r->files);
-    yyjson_arr_foreach(list, i, n, v) {
-        sv_image_entry e = {.name = yyjson_get_str(yyjson_obj_get(v, "file_name"))};
-        if (e.name && image_id(yyjson_obj_get(v, "id"), &e.id)) r->files[r->file_count++] = e;
+static sv_status add_image_name(sv_reader *r, yyjson_val *v, sv_error *err) {
+    const char *name = yyjson_get_str(yyjson_obj_get(v, "file_name"));
+    uint64_t id;
+    if (!name || !image_id(yyjson_obj_get(v, "id"), &id)) return SV_OK;
+    if (r->file_count == r->file_capacity) {
+        size_t more = r->file_capacity ? r->file_capacity * 2 : 1024;
+        sv_image_entry *files = realloc(r->files, more * sizeof *files);
+        if (!files) return sv_fail_memory(err, r->path, more * sizeof *files);
+        r->files = files;
+        r->file_capacity = more;
     }
-    qsort(r->files, r->file_count, sizeof *r->files, by_image_id);
-    return SV_OK;
+    r->files[r->file_count++] = (sv_image_entry){id, r->file_names.size};
+    sv_buf_add(&r->file_names, name, strlen(name) + 1);
+    return sv_buf_ok(&r->file_names, err);
+}
+
+/* COCO's array "images": id and file_name. The file is walked once for them alone, since the array may stand behind the annotations. */
+static sv_status read_image_names(sv_reader *r, sv_error *err) {
+    sv_stream *in;
+    sv_items items;
+    bool found, end = false;
+    SV_TRY(sv_stream_open(&in, r->path, err));
+    sv_status st = sv_items_open_key(&items, in, r->path, "images", &found, err);
+    if (st == SV_OK && !found) st = sv_fail(err, SV_E_INPUT, r->path, "has no array \"images\", which names the pictures of a COCO file");
+    while (st == SV_OK) {
+        const char *item;
+        size_t n;
+        if ((st = sv_items_next(&items, &item, &n, &end, err)) != SV_OK || end) break;
+        yyjson_doc *doc = yyjson_read(item, n, 0);
+        st = add_image_name(r, yyjson_doc_get_root(doc), err);
+        yyjson_doc_free(doc);
+    }
+    sv_stream_close(&in);
+    if (r->file_count) qsort(r->files, r->file_count, sizeof *r->files, by_image_id);
+    return st;
 }
 
 /* The name of a row's picture: a string, a list of one string, or nothing; of COCO's annotations by their image_id. */
@@ -127,7 +149,8 @@ static bool take_image(sv_reader *r, sv_record *out, yyjson_val *object) {
     sv_image_entry wanted = {0}, *found = NULL;
     if (image_id(yyjson_obj_get(object, "image_id"), &wanted.id) && r->file_count)
         found = bsearch(&wanted, r->files, r->file_count, sizeof *r->files, by_image_id);
-    return !found || sv_record_take_image(out, found->name, strlen(found->name));
+    const char *name = found ? r->file_names.data + found->name : NULL;
+    return !name || sv_record_take_image(out, name, strlen(name));
 }
 
 static void take_object(sv_reader *r, sv_record *out, yyjson_val *object) {
@@ -172,43 +195,45 @@ static sv_status next_line(sv_reader *r, sv_record *out, bool *end, sv_error *er
     return SV_OK;
 }
 
-/* ---- one document ---- */
-
-static sv_status read_whole(sv_reader *r, sv_error *err) {
-    size_t n;
-    SV_TRY(sv_stream_rest(r->in, &r->whole, &n, err));
-    yyjson_read_err why;
-    r->doc = yyjson_read_opts(r->whole, n, YYJSON_READ_INSITU | YYJSON_READ_ALLOW_INVALID_UNICODE, NULL, &why);
-    if (r->doc) return SV_OK;
-    if (why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) return sv_fail_memory(err, r->path, n);
-    size_t line = 1;
-    for (size_t i = 0; i < why.pos && i < n; i++) line += r->whole[i] == '\n';
-    return sv_fail(err, SV_E_INPUT, r->path, "is not JSON: %s on line %zu", why.msg, line);
-}
+/* ---- an array ---- */
 
 static sv_status open_array(sv_reader *r, sv_error *err) {
-    SV_TRY(read_whole(r, err));
-    yyjson_val *root = yyjson_doc_get_root(r->doc);
-    if (!yyjson_arr_iter_init(root, &r->items)) {
-        sv_fail(err, SV_E_INPUT, r->path, "an array of objects was expected, it is %s", yyjson_get_type_desc(root));
-        return sv_hint(err, SV_E_INPUT, "set the source's format: jsonl (an object a line), json, llava or coco");
-    }
-    return SV_OK;
+    bool found;
+    SV_TRY(sv_items_open(&r->items, r->in, r->path, &found, err));
+    if (found) return SV_OK;
+    sv_fail(err, SV_E_INPUT, r->path, "an array of objects was expected, and it does not begin with [");
+    return sv_hint(err, SV_E_INPUT, "set the source's format: jsonl (an object a line), json, llava or coco");
 }
 
 static sv_status open_coco(sv_reader *r, sv_error *err) {
-    SV_TRY(read_whole(r, err));
-    yyjson_val *list = yyjson_obj_get(yyjson_doc_get_root(r->doc), "annotations");
-    if (!yyjson_arr_iter_init(list, &r->items)) return sv_fail(err, SV_E_INPUT, r->path, "is not a COCO file: it has no array \"annotations\"");
-    return r->images && !r->image ? read_image_names(r, err) : SV_OK;
+    bool found;
+    if (r->images && !r->image) SV_TRY(read_image_names(r, err));
+    SV_TRY(sv_items_open_key(&r->items, r->in, r->path, "annotations", &found, err));
+    return found ? SV_OK : sv_fail(err, SV_E_INPUT, r->path, "is not a COCO file: it has no array \"annotations\"");
+}
+
+/* The next item of the array; *item NULL: it is no JSON, which is recorded, or (*end) there is none. */
+static sv_status take_item(sv_reader *r, sv_record *out, yyjson_val **item, bool *end, sv_error *err) {
+    const char *text;
+    size_t n;
+    yyjson_read_err why;
+    *item = NULL;
+    SV_TRY(sv_items_next(&r->items, &text, &n, end, err));
+    if (*end) return SV_OK;
+    out->line = ++r->index;
+    yyjson_doc_free(r->doc);
+    r->doc = yyjson_read_opts((char *)text, n, YYJSON_READ_ALLOW_INVALID_UNICODE, NULL, &why);
+    if (!r->doc && why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) return sv_fail_memory(err, r->path, n);
+    if (!r->doc) sv_record_fault(out, "bad_json", "%s at byte %zu of the item that begins on line %lld", why.msg, why.pos + 1,
+                                     (long long)r->items.item_line);
+    *item = yyjson_doc_get_root(r->doc);
+    return SV_OK;
 }
 
 static sv_status next_item(sv_reader *r, sv_record *out, bool *end, sv_error *err) {
-    yyjson_val *item = yyjson_arr_iter_next(&r->items);
-    *end = item == NULL;
-    if (!item) return SV_OK;
-    out->line = ++r->index;
-    take_object(r, out, item);
+    yyjson_val *item;
+    SV_TRY(take_item(r, out, &item, end, err));
+    if (item) take_object(r, out, item);
     return SV_OK;
 }
 
@@ -228,10 +253,9 @@ static yyjson_val *caption_turn(yyjson_val *turns, bool after_image) {
 }
 
 static sv_status conversation(sv_reader *r, bool after_image, sv_record *out, bool *end, sv_error *err) {
-    yyjson_val *item = yyjson_arr_iter_next(&r->items);
-    *end = item == NULL;
+    yyjson_val *item;
+    SV_TRY(take_item(r, out, &item, end, err));
     if (!item) return SV_OK;
-    out->line = ++r->index;
     if (!yyjson_is_obj(item)) {
         take_object(r, out, item);
         return SV_OK;

@@ -73,8 +73,8 @@ sv_status sv_reader_open(sv_reader *r, const char *path, const char *name, const
 
 void sv_reader_close(sv_reader *r) {
     yyjson_doc_free(r->doc);
-    free(r->whole);
     free(r->files);
+    sv_buf_free(&r->file_names);
     sv_parquet_close(r);
     sv_buf_free(&r->record);
     sv_buf_free(&r->number);

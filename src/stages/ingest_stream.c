@@ -209,6 +209,8 @@ sv_status sv_stream_rest(sv_stream *s, char **data, size_t *size, sv_error *err)
     return SV_OK;
 }
 
+void sv_stream_skip(sv_stream *s, size_t n) { s->begin += n; }
+
 bool sv_stream_is_packed(const sv_stream *s) { return s->packed != PLAIN; }
 
 int64_t sv_stream_line_number(const sv_stream *s) {

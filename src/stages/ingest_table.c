@@ -190,7 +190,9 @@ static sv_status next_record(sv_reader *r, bool csv, sv_record *out, bool *end, 
     }
     size_t n = 0;
     out->text = take(r, 0, &out->text_size);
-    if (!out->text) {
+    bool pair = r->format == &sv_reader_cc3m || r->format == &sv_reader_cc12m;
+    if (!out->text || (pair && field_count(r) < 2)) {
+        out->text = NULL;
         sv_record_fault(out, "missing_field", "the row has %zu fields, the caption is in column %d", field_count(r), r->columns[0] + 1);
         return SV_OK;
     }

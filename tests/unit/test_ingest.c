@@ -229,9 +229,12 @@ static void unusable_files(void **state) {
     assert_non_null(strstr(err.why, "UTF-16"));
     assert_int_equal(curate("{path: .}", &r), SV_E_INPUT);
     assert_non_null(strstr(err.why, "directory"));
-    put_text("broken.json", "[{\"caption\": \"a\"},\n {\"caption\": }]");
+    put_text("broken.json", "[{\"caption\": \"a\"},\n {\"caption\": \"b\"]");
     assert_int_equal(curate("{path: broken.json}", &r), SV_E_INPUT);
     assert_non_null(strstr(err.why, "line 2"));
+    put_text("item.json", "[{\"caption\": \"c\"},\n {\"caption\": }, {\"caption\": \"d\"}]");   /* an item that is no JSON is that item's fault */
+    OK(curate("{path: item.json}", &r));
+    assert_int_equal(r.faults, 1);
 }
 
 static void long_lines(void **state) {
