@@ -39,6 +39,9 @@ typedef struct sv_select_report {
 } sv_select_report;
 sv_status sv_stage_select(const char *dir, const sv_recipe *r, const sv_stage_options *o, sv_select_report *report, sv_error *err);
 
+/* The current selection as one JSON object (malloc; the caller frees): settings, counts, cutoff, means, and what near-duplicates, quotas and lists by hand
+ * took out ("steps"). NULL: nothing has been selected yet. */
+sv_status sv_run_selection(const char *dir, char **json, sv_error *err);
 /* What is done, as one JSON object (malloc; the caller frees): captions, rules, candidates, selection, the process that is at work. */
 sv_status sv_run_status(const char *dir, char **json, sv_error *err);
 /* The whole story of a caption id, a caption number or a candidate id ("000000012-2"), as JSON (malloc). SV_E_INPUT: there is none. */

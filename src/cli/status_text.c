@@ -143,7 +143,7 @@ void sv_cli_steps_text(FILE *out, yyjson_val *selection) {
     yyjson_val *steps = yyjson_obj_get(selection, "steps"), *quota;
     size_t i, n;
     for (i = 0; i < sizeof counts / sizeof counts[0]; i++)
-        if (yyjson_obj_get(steps, counts[i].key)) row(out, "", number(steps, counts[i].key), counts[i].text);
+        if (yyjson_get_sint(yyjson_obj_get(steps, counts[i].key))) row(out, "", number(steps, counts[i].key), counts[i].text);
     yyjson_arr_foreach(yyjson_obj_get(steps, "quotas"), i, n, quota) {
         char line[400], told[80];
         limits(told, sizeof told, quota);

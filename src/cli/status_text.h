@@ -9,6 +9,9 @@
 enum { SV_SHOW_CAPTIONS = 1, SV_SHOW_IMAGES = 2, SV_SHOW_SELECTION = 4, SV_SHOW_EXPORTS = 8, SV_SHOW_ALL = 15 };
 void sv_cli_status_text(FILE *out, yyjson_val *root, int parts);
 
+/* What a selection's steps after the ranking did, a line each: from the JSON of a selection; nothing if it had none. */
+void sv_cli_steps_text(FILE *out, yyjson_val *selection);
+
 /* Parses an answer for people: control characters in its strings, which data may hold and a terminal would obey, become visible as the JSON escapes
  * that stand for them (a line feed as \n). NULL when memory runs out. */
 yyjson_doc *sv_cli_read_visible(const char *json);

@@ -46,7 +46,7 @@ sv_status sv_ledger_begin_read(sv_ledger *l, sv_error *err);
 
 /* ---- setups (setups.c) ---- */
 
-typedef enum sv_stage { SV_STAGE_CURATE, SV_STAGE_SAMPLE, SV_STAGE_GENERATE, SV_STAGE_SCORE, SV_STAGE_JUDGE, SV_STAGE_CONCEPTS, SV_STAGE_ROUNDS, SV_STAGE_COUNT } sv_stage;
+typedef enum sv_stage { SV_STAGE_CURATE, SV_STAGE_SAMPLE, SV_STAGE_GENERATE, SV_STAGE_SCORE, SV_STAGE_JUDGE, SV_STAGE_CONCEPTS, SV_STAGE_ROUNDS, SV_STAGE_JUDGE_IMAGE, SV_STAGE_COUNT } sv_stage;
 const char *sv_stage_name(sv_stage stage);                    /* "curate" … */
 
 typedef struct sv_setup {
@@ -181,6 +181,8 @@ typedef struct sv_judgement_row {
 } sv_judgement_row;
 sv_status sv_ledger_add_judgement(sv_ledger *l, int64_t judge, const sv_judgement_row *row, sv_error *err);
 /* The id of the answer about a text; 0: it has not been asked. */
+/* The value of an answer, NaN if it is unclear or failed. *found false: it has not been asked. */
+sv_status sv_ledger_judgement_value(sv_ledger *l, int64_t judge, const uint8_t text[SV_TEXT_HASH], double *value, bool *found, sv_error *err);
 sv_status sv_ledger_find_judgement(sv_ledger *l, int64_t judge, const uint8_t text[SV_TEXT_HASH], int64_t *id, sv_error *err);
 /* Notes which answer is a caption's under the curate setup. */
 sv_status sv_ledger_link_judgement(sv_ledger *l, int64_t curate, int64_t number, int64_t judgement, sv_error *err);
@@ -266,6 +268,7 @@ sv_status sv_ledger_to_draw(sv_ledger *l, sv_scope scope, int64_t generate, sv_q
 /* How many candidates are still to be made if none fails: sum over the sample of max(0, want - those there that did not fail), bounded as above. */
 sv_status sv_ledger_draw_count(sv_ledger *l, sv_scope scope, int64_t generate, sv_quota quota, int64_t *count, sv_error *err);
 
+#define SV_NO_SEED UINT64_MAX        /* a picture that was not drawn: the one that its caption came with. In the ledger -1 */
 typedef struct sv_candidate {
     int64_t number;
     int k;
@@ -304,12 +307,17 @@ void sv_file_batch_free(sv_file_batch *b);
  * with (0, 0) and k = -1. */
 sv_status sv_ledger_to_score(sv_ledger *l, sv_scope scope, int64_t generate, const int64_t *scores, size_t n, int64_t after_number, int after_k,
                              size_t limit, sv_file_batch *out, sv_error *err);
+/* One good candidate with its file, caption and text, as the only item of out. SV_E_INTERNAL if it is not there. */
+sv_status sv_ledger_read_file(sv_ledger *l, sv_scope scope, int64_t generate, int64_t number, int k, sv_file_batch *out, sv_error *err);
+/* One score. *found false: there is no row; *value NaN: it is not finite. */
+sv_status sv_ledger_find_score(sv_ledger *l, int64_t setup, int64_t generate, int64_t number, int k, double *value, bool *found, sv_error *err);
 sv_status sv_ledger_score_count(sv_ledger *l, sv_scope scope, int64_t generate, const int64_t *scores, size_t n, int64_t *count, sv_error *err);
 /* Every good candidate of a generate setup with its file, in order, in pieces as above: for checks of the files. */
 sv_status sv_ledger_read_files(sv_ledger *l, int64_t generate, int64_t after_number, int after_k, size_t limit, sv_file_batch *out, sv_error *err);
 /* Forgets a candidate and its scores, because its file is gone or damaged: it is made again, with the same bytes, by the next generate.
  * Picks that name it stay, since the same picture comes back. Exports with it are forgotten too: a dataset's image can be the same file
  * under a second name (a hard link), and then is as damaged. */
+sv_status sv_ledger_forget_failed(sv_ledger *l, int64_t generate, sv_error *err);      /* every failed candidate of a setup */
 sv_status sv_ledger_forget_candidate(sv_ledger *l, int64_t generate, int64_t number, int k, sv_error *err);
 
 /* ---- rounds: where the number of candidates follows their scores (rounds.c; decided in stages/rounds.c) ---- */
@@ -381,6 +389,10 @@ typedef sv_status (*sv_origin_fn)(void *user, int64_t origin, const char *name, 
 sv_status sv_ledger_each_origin(sv_ledger *l, sv_origin_fn fn, void *user, sv_error *err);
 typedef sv_status (*sv_caption_origin_fn)(void *user, int64_t number, int64_t origin, sv_error *err);
 sv_status sv_ledger_each_caption_origin(sv_ledger *l, sv_caption_origin_fn fn, void *user, sv_error *err);
+/* Where a candidate stands among all scored candidates of the current selection, by the score that it ranks by: at 1 is the best, equals share a place.
+ * of 0: not asked, since chance ranks, or since there are more than two million to be looked through. */
+typedef struct sv_place { int64_t at, of; } sv_place;
+sv_status sv_ledger_place(sv_ledger *l, int64_t number, int k, sv_place *out, sv_error *err);
 /* Caption id of a number into a buffer that grows: *id (malloc, reused), NUL-terminated. */
 sv_status sv_ledger_caption_id(sv_ledger *l, int64_t number, char **id, size_t *capacity, sv_error *err);
 

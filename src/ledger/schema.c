@@ -167,8 +167,8 @@ static const char *const views[] = {
     "CREATE VIEW measured AS SELECT printf('%09d-%d', x.number, x.k) AS candidate, x.number, x.k, c.name, x.value"
     " FROM now CROSS JOIN current c ON c.stage = 'score' CROSS JOIN scores x ON x.setup = c.setup AND x.generate = now.generate",
 
-    /* Every candidate that the current selection looked at, and what became of it. */
-    "CREATE VIEW explained AS SELECT printf('%09d-%d', d.number, d.k) AS candidate, d.number, d.k, c.id AS caption, x.value AS clip, y.value AS ssim,"
+    /* Every candidate that a selection looked at, and what became of it: of any selection, then of the current one. */
+    "CREATE VIEW explained_by AS SELECT s.id AS selection, printf('%09d-%d', d.number, d.k) AS candidate, d.number, d.k, c.id AS caption, x.value AS clip, y.value AS ssim,"
     " coalesce(s.weight_clip * x.value, 0) + coalesce(s.weight_ssim * y.value, 0) " OTHERS " AS weighted, p.rank, p.manual AS by_hand,"
     " CASE WHEN w.of_number IS NOT NULL THEN printf('%09d-%d', w.of_number, w.of_k) END AS duplicate_of, CASE"
     " WHEN p.rank IS NOT NULL THEN 'picked'"
@@ -187,16 +187,17 @@ static const char *const views[] = {
     " WHEN " BELOW " IS NOT NULL THEN 'below_min_' || " BELOW
     " WHEN coalesce(s.weight_clip * x.value, 0) + coalesce(s.weight_ssim * y.value, 0) " OTHERS " < s.min_weighted THEN 'below_min_weighted'"
     " WHEN (SELECT count(*) FROM picks r WHERE r.selection = s.id AND r.number = d.number) + (SELECT count(*) FROM drops r WHERE r.selection = s.id"
-    "  AND r.number = d.number AND r.reason <> 'manual') >= s.per_caption THEN 'better_sibling'"
+    "  AND r.number = d.number AND r.reason NOT IN ('manual', 'judge_image')) >= s.per_caption THEN 'better_sibling'"
     " ELSE 'below_cutoff' END AS reason"
-    " FROM now CROSS JOIN selections s ON s.id = now.selection CROSS JOIN candidates d ON d.setup = s.generate"
-    " JOIN captions c ON c.number = d.number"
+    " FROM selections s CROSS JOIN candidates d ON d.setup = s.generate JOIN captions c ON c.number = d.number"
     " LEFT JOIN selection_scores cs ON cs.selection = s.id AND cs.name = 'clip'"
     " LEFT JOIN selection_scores ss ON ss.selection = s.id AND ss.name = 'ssim'"
     " LEFT JOIN scores x ON x.setup = cs.setup AND x.generate = d.setup AND x.number = d.number AND x.k = d.k"
     " LEFT JOIN scores y ON y.setup = ss.setup AND y.generate = d.setup AND y.number = d.number AND y.k = d.k"
     " LEFT JOIN picks p ON p.selection = s.id AND p.number = d.number AND p.k = d.k"
     " LEFT JOIN drops w ON w.selection = s.id AND w.number = d.number AND w.k = d.k",
+    "CREATE VIEW explained AS SELECT e.candidate, e.number, e.k, e.caption, e.clip, e.ssim, e.weighted, e.rank, e.by_hand, e.duplicate_of, e.reason"
+    " FROM now CROSS JOIN explained_by e ON e.selection = now.selection",
 
     "CREATE VIEW picked AS SELECT p.rank, printf('%09d-%d', p.number, p.k) AS candidate, c.id AS caption, coalesce(v.text, c.text) AS text, p.score,"
     " d.seed, d.file, o.origin, o.license"

@@ -33,14 +33,18 @@ static sv_status add_current(provenance *p, sv_ledger *l, sv_stage stage, const 
     return add_setup(p, sv_stage_name(stage), setup->name, setup->hash, json, err);
 }
 
-/* The settings of the current selection (malloc), cut out of its report. */
+/* The settings of the current selection (malloc), cut out of its report, with what its steps came to. */
 static sv_status selection_settings(sv_ledger *l, char **settings, sv_error *err) {
     char *report = NULL;
     *settings = NULL;
     SV_TRY(sv_ledger_selection_json(l, &report, err));
     yyjson_doc *doc = report ? yyjson_read(report, strlen(report), 0) : NULL;
-    yyjson_val *v = yyjson_obj_get(yyjson_doc_get_root(doc), "settings");
-    if (v) *settings = yyjson_val_write(v, 0, NULL);
+    yyjson_val *v = yyjson_obj_get(yyjson_doc_get_root(doc), "settings"), *steps = yyjson_obj_get(yyjson_doc_get_root(doc), "steps");
+    yyjson_mut_doc *both = v ? yyjson_mut_doc_new(NULL) : NULL;
+    yyjson_mut_val *root = yyjson_val_mut_copy(both, v);
+    bool ok = root && (!steps || yyjson_mut_obj_add_val(both, root, "steps", yyjson_val_mut_copy(both, steps)));
+    if (ok) *settings = yyjson_mut_val_write(root, 0, NULL);
+    yyjson_mut_doc_free(both);
     yyjson_doc_free(doc);
     free(report);
     return *settings ? SV_OK : sv_fail(err, SV_E_INTERNAL, "selection", "has no settings");

@@ -1,4 +1,4 @@
-/* show.c - from what a person types to the story of one caption or candidate. */
+/* show.c - from what a person types to the story of one caption or candidate; the story of the selection. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +27,15 @@ static sv_status resolve(sv_ledger *l, const char *dir, const char *id, int64_t 
     if (parse(id, number, k) && *number >= 1 && *number <= captions) return SV_OK;
     sv_fail(err, SV_E_INPUT, dir, "there is no caption or candidate \"%.200s\"", id);
     return sv_hint(err, SV_E_INPUT, "give a caption's id, its number (1 to %lld), or a candidate such as 000000012-2", (long long)captions);
+}
+
+sv_status sv_run_selection(const char *dir, char **json, sv_error *err) {
+    *json = NULL;
+    sv_ledger *l = NULL;
+    sv_status st = sv_rundir_read(dir, &l, err);
+    if (st == SV_OK) st = sv_ledger_selection_json(l, json, err);
+    sv_ledger_close(&l);
+    return st;
 }
 
 sv_status sv_run_show(const char *dir, const char *id, char **json, sv_error *err) {

@@ -54,7 +54,7 @@ typedef struct item {
     double clip, ssim;           /* NaN: not finite */
     bool ok, scored, sampled;
     double rank_value;
-    uint64_t lot;
+    uint64_t lot, phash, dhash;
 } item;
 static item items[TOTAL];
 
@@ -75,6 +75,10 @@ static void make_items(uint32_t seed, int levels) {
         x->scored = x->ok && fate != 1;
         if (fate == 2) x->ssim = NAN;
         x->sampled = x->number % 13 != 0;
+        /* Few pictures, each in many copies that differ in some bits. */
+        x->phash = 0x9E3779B97F4A7C15u * (1 + random_bits(&seed) % 40);
+        x->dhash = ~x->phash;
+        for (uint32_t flips = random_bits(&seed) % 6; flips; flips--) x->phash ^= (uint64_t)1 << random_bits(&seed) % 64;
     }
 }
 
@@ -104,7 +108,7 @@ static void fill_ledger(void) {
             sv_added what;
             int64_t number;
             sv_caption_row row = {.id = x->id, .id_size = strlen(x->id), .text = "text", .text_size = 4, .source = source.id, .line = x->number,
-                .origin = "", .license = ""};
+                .origin = x->number % 5 == 4 ? "" : x->number % 5 ? "web" : "coco", .license = x->number % 2 ? "CC0" : ""};
             OK(sv_ledger_add_caption(l, &row, &what, &number, &err));
             assert_int_equal(number, x->number);
             sv_verdict v = {.number = x->number, .keep = true, .value = NAN, .min = NAN, .max = NAN, .duplicate_of = -1};
@@ -117,6 +121,7 @@ static void fill_ledger(void) {
         sv_candidate c = {.number = x->number, .k = x->k, .seed = 1, .ok = x->ok, .reason = "not_finite", .file = file, .bytes = 5, .sha256 = hash,
             .width = 8, .height = 8};
         OK(sv_ledger_add_candidate(l, generate.id, &c, &err));
+        if (x->ok) OK(sv_ledger_add_hash(l, generate.id, x->number, x->k, &(sv_hashes){x->phash, x->dhash}, &err));
         if (x->scored) {
             OK(sv_ledger_add_score(l, clip.id, generate.id, x->number, x->k, x->clip, &err));
             OK(sv_ledger_add_score(l, ssim.id, generate.id, x->number, x->k, x->ssim, &err));
@@ -238,6 +243,151 @@ static void equals_the_plain_statement(void **state) {
     }
 }
 
+/* ---- the steps after the ranking ---- */
+
+/* One list of competitors in order, walked once by the rules' own words. sources: most of "coco", "web" and the unnamed (whose file is x); least of web. */
+typedef struct rules { int distance; int most[3], web_least, count; const char *include[3], *exclude[3]; } rules;
+
+static bool named(const char *const list[3], const item *x) {
+    char id[32];
+    snprintf(id, sizeof id, "%09d-%d", x->number, x->k);
+    for (int i = 0; i < 3; i++)
+        if (list[i] && strcmp(list[i], id) == 0) return true;
+    return false;
+}
+
+static int source_of(const item *x) { return x->number % 5 == 4 ? 2 : x->number % 5 ? 1 : 0; }
+
+/* Every candidate's reason, "number-k reason" in order; picks as rows() has them. */
+static void walk_plainly(const rules *r, char *picks, char *reasons) {
+    item *list[TOTAL], *kept[TOTAL], *picked[TOTAL];
+    const char *why[TOTAL] = {NULL};
+    int n = 0, m = 0, p = 0, used[CAPTIONS + 1] = {0}, taken[3] = {0}, supply[3] = {0}, group[CAPTIONS + 1] = {0};
+    for (int i = 0; i < TOTAL; i++) {
+        item *x = &items[i];
+        x->rank_value = x->clip + 0.5 * x->ssim;
+        x->lot = 0;
+        if (!x->ok) why[i] = "failed: not_finite";
+        else if (!x->sampled) why[i] = "caption_not_in_sample";
+        else if (!x->scored) why[i] = "not_scored";
+        else if (named(r->exclude, x)) why[i] = "manual";
+        else if (isnan(x->ssim)) why[i] = "score_not_finite";
+        else list[n++] = x;
+    }
+    qsort(list, (size_t)n, sizeof *list, better);
+    int by_hand = 0, competing = 0;
+    item *order[TOTAL];
+    for (int hand = 1; hand >= 0; hand--)
+        for (int i = 0; i < n; i++) {
+            if (named(r->include, list[i]) != hand || (!hand && used[list[i]->number]++ >= 1)) continue;
+            if (hand) used[list[i]->number]++, by_hand++;
+            order[competing++] = list[i];
+        }
+    int before[TOTAL];
+    for (int i = 0; i < competing; i++) {
+        bool repeats = false;
+        for (int j = 0; j < m && i >= by_hand && !repeats && r->distance >= 0; j++)
+            repeats = __builtin_popcountll(kept[j]->phash ^ order[i]->phash) <= r->distance;
+        before[order[i] - items] = m;
+        if (repeats) why[order[i] - items] = "near_duplicate";
+        else kept[m++] = order[i];
+    }
+    for (int i = 0; i < m; i++) supply[source_of(kept[i])]++;
+    int least = r->web_least < supply[1] ? r->web_least : supply[1], i = 0;
+    for (; i < m && p < r->count; i++) {
+        int s = source_of(kept[i]), lacking = least - taken[1] > 0 ? least - taken[1] : 0;
+        if (i >= by_hand && taken[s] >= r->most[s]) why[kept[i] - items] = "quota_full";
+        else if (i >= by_hand && lacking - (s == 1 && lacking) > r->count - p - 1) why[kept[i] - items] = "quota_reserved";
+        else picked[p++] = kept[i], taken[s]++, why[kept[i] - items] = "picked";
+    }
+    for (int j = 0; j < TOTAL; j++)
+        if (why[j] && strcmp(why[j], "near_duplicate") == 0 && p == r->count && before[j] >= i) why[j] = NULL;
+    for (int j = 0; j < TOTAL; j++)
+        if (why[j] && (why[j][0] == 'p' || why[j][0] == 'q' || !strcmp(why[j], "near_duplicate"))) group[items[j].number]++;
+    qsort(picked, (size_t)p, sizeof *picked, better);
+    for (int j = 0; j < p; j++) picks += sprintf(picks, "%d-%d ", picked[j]->number, picked[j]->k);
+    *picks = 0;
+    for (int j = 0; j < TOTAL; j++) reasons += sprintf(reasons, "%s ", why[j] ? why[j] : group[items[j].number] ? "better_sibling" : "below_cutoff");
+}
+
+static void steps_equal_the_plain_statement(void **state) {
+    static char picks[TOTAL * 12], reasons[TOTAL * 40];
+    char select[1024], path[2][96], text[128];
+    const rules cases[] = {
+        {4, {999, 999, 999}, 0, 20, {0}, {0}},
+        {0, {999, 999, 999}, 0, 60, {0}, {0}},
+        {12, {999, 999, 999}, 0, 200, {0}, {0}},
+        {-1, {3, 5, 2}, 0, 9, {0}, {0}},
+        {-1, {3, 5, 999}, 0, 40, {0}, {0}},
+        {-1, {999, 999, 999}, 19, 20, {0}, {0}},
+        {6, {4, 999, 4}, 12, 15, {"000000009-2", "000000002-3", NULL}, {"000000003-0", "000000004-1", "000000013-0"}},
+        {3, {0, 8, 1}, 0, 9, {"000000010-0", "000000010-1", "000000015-3"}, {0}},
+    };
+    const char *const files[2] = {"in.txt", "out.txt"};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const rules *r = &cases[i];
+        sv_select_report report;
+        make_items(51u + (uint32_t)i, 30);
+        for (int j = 0; j < TOTAL; j++)
+            if (named(r->include, &items[j])) items[j].ok = items[j].scored = items[j].sampled = true, items[j].ssim = 0.01;
+        fill_ledger();
+        for (int f = 0; f < 2; f++) {
+            const char *const *list = f ? r->exclude : r->include;
+            snprintf(path[f], sizeof path[f], "%s/%s", dir, files[f]);
+            snprintf(text, sizeof text, f ? "# by hand\r\n\n{\"candidate\": \"%s\", \"why\": \"blurred\"}\n%s\n  %s " : "%s\n%s\n%s", list[0] ? list[0] : "", list[1] ? list[1] : "",
+                     list[2] ? list[2] : "");
+            if (f && !list[0]) text[0] = 0;
+            OK(sv_file_write_atomic(path[f], text, strlen(text), &err));
+        }
+        snprintf(select, sizeof select, "{by: weighted, count: %d, dedup: {hash: %s, distance: %d}, quotas: {source: {coco: %d, web: {min: %d, max: %d}, x: %d}},"
+                 " include: %s, exclude: %s}", r->count, r->distance < 0 ? "none" : "phash", r->distance < 0 ? 4 : r->distance, r->most[0], r->web_least, r->most[1],
+                 r->most[2], path[0], path[1]);
+        walk_plainly(r, picks, reasons);
+        sv_status st = select_as(select, "{clip: 1.0, ssim: 0.5}", &report);
+        if (st != SV_OK && st != SV_SHORT) fail_msg("case %zu: %s: %s", i, err.what, err.why);
+        assert_string_equal(rows(picks_sql), picks);
+        assert_string_equal(rows("SELECT reason FROM explained ORDER BY number, k"), reasons);
+        assert_int_equal(st == SV_SHORT, report.picked < r->count);
+        OK(sv_dir_empty(run_dir, &err));
+    }
+}
+
+static void refuse_list(const char *key, const char *text, const char *says) {
+    char path[96], select[256];
+    sv_select_report r;
+    snprintf(path, sizeof path, "%s/list", dir);
+    OK(sv_file_write_atomic(path, text, strlen(text), &err));
+    snprintf(select, sizeof select, "{by: clip, count: 2, %s: %s}", key, path);
+    assert_int_equal(select_as(select, "{clip: 1.0, ssim: 0.5}", &r), SV_E_INPUT);
+    if (!strstr(err.why, says)) fail_msg("%s instead of %s", err.why, says);
+}
+
+static void lists_name_file_and_line(void **state) {
+    sv_select_report r;
+    make_items(4, 100);
+    items[7].ok = items[7].scored = false;
+    items[5].ok = items[5].scored = true;
+    items[5].clip = NAN;
+    for (int i = 8; i < 12; i++) items[i].ok = items[i].scored = true, items[i].ssim = 0.5;
+    fill_ledger();
+    refuse_list("include", "000000003-1\n\n000000999-0\n", "line 3: candidate 000000999-0 is not there");
+    refuse_list("exclude", "000000003-9", "line 1: candidate 000000003-9 is not there");
+    refuse_list("include", "hello", "line 1 is no candidate: \"hello\"");
+    refuse_list("include", "{\"candidate\": 5}", "line 1 is no candidate");
+    refuse_list("include", "000000002-3", "has no picture (failed: not_finite)");
+    refuse_list("include", "000000002-1", "not finite");
+    refuse_list("include", "000000013-0", "is not in the sample");
+    refuse_list("include", "000000003-0\n000000003-1\n000000003-2\n", "");
+    assert_non_null(strstr(err.why, "names 3 candidates, and select.count is 2"));
+    assert_int_equal(select_as("{by: clip, count: 2, include: /no/such/file}", "{clip: 1.0}", &r), SV_E_RECIPE);
+    assert_int_equal(select_as("{by: clip, count: 2, quotas: {source: {cocoa: 1}}}", "{clip: 1.0}", &r), SV_E_INPUT);
+    assert_non_null(strstr(err.why, "no caption has the source \"cocoa\""));
+    assert_int_equal(select_as("{by: clip, count: 2, quotas: {source: {coco: {min: 2}, web: {min: 2}}}}", "{clip: 1.0}", &r), SV_E_INPUT);
+    assert_non_null(strstr(err.why, "add up to 4 of the 2 pairs"));
+    assert_int_equal(select_as("{by: clip, count: 2, quotas: {concept: {dog: 1}}}", "{clip: 1.0}", &r), SV_E_INPUT);
+    assert_non_null(strstr(err.why, "no concepts"));
+}
+
 static void same_settings_write_nothing(void **state) {
     sv_select_report r, again;
     make_items(3, 50);
@@ -355,7 +505,8 @@ static void keys_keep_the_order(void **state) {
 int main(void) {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        CASE(equals_the_plain_statement), CASE(same_settings_write_nothing), CASE(explains_every_candidate), CASE(means_before_and_after),
+        CASE(equals_the_plain_statement), CASE(steps_equal_the_plain_statement), CASE(lists_name_file_and_line),
+        CASE(same_settings_write_nothing), CASE(explains_every_candidate), CASE(means_before_and_after),
         CASE(too_few_for_count), CASE(needs_scores), CASE(keys_keep_the_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
