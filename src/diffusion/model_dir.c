@@ -74,6 +74,7 @@ static sv_status find_graph(const char *dir, sv_part_files *part, sv_error *err)
     if (graphs > 1) {                              /* several and none is model.onnx: not ours to guess */
         free(only);
         only = NULL;
+        part->several = true;
     }
     if (!part->torch)
         part->torch = torch;
@@ -145,15 +146,45 @@ static sv_status read_scheduler(sv_model_dir *m, sv_error *err) {
     return st;
 }
 
-/* No model_index.json: say what the directory seems to be instead. */
+/* What lies in a directory that has no model_index.json. */
+typedef struct sv_contents {
+    bool any, scorer, graph, part;
+    char checkpoint[256];        /* name of the first .safetensors or .ckpt file */
+} sv_contents;
+
+static void look_around(const char *path, sv_contents *out) {
+    DIR *d = opendir(path);
+    const struct dirent *e;
+    while (d && (e = readdir(d))) {
+        if (e->d_name[0] == '.') continue;
+        out->any = true;
+        out->scorer |= strcmp(e->d_name, "preprocessor_config.json") == 0;
+        out->graph |= sv_str_ends(e->d_name, ".onnx") || strcmp(e->d_name, "onnx") == 0;
+        for (int i = 0; i < SV_PARTS; i++) out->part |= strcmp(e->d_name, part_table[i].folder) == 0;
+        out->part |= strcmp(e->d_name, "transformer") == 0;
+        bool weights = sv_str_ends(e->d_name, ".safetensors") || sv_str_ends(e->d_name, ".ckpt");
+        if (weights && !out->checkpoint[0]) snprintf(out->checkpoint, sizeof out->checkpoint, "%s", e->d_name);
+    }
+    if (d) closedir(d);
+}
+
+/* No model_index.json: say what the directory seems to be instead, and what to do about it. */
 static sv_status fail_no_index(const char *path, const char *index, sv_error *err) {
-    char *clip = sv_path_join(path, "preprocessor_config.json");
-    bool scorer = clip && sv_is_file(clip);
-    free(clip);
-    sv_fail(err, SV_E_MODEL, index, "no such file");
-    if (scorer) return sv_hint(err, SV_E_MODEL, "%s looks like a scorer (CLIP), not a text-to-image model", path);
-    return sv_hint(err, SV_E_MODEL, "a model is a directory in diffusers' layout with ONNX parts, as `optimum-cli export onnx --model MODEL %s` makes it; "
-                   "a single .safetensors checkpoint must be converted to diffusers' layout first", path);
+    sv_contents in = {0};
+    look_around(path, &in);
+    sv_fail(err, SV_E_MODEL, index, in.any ? "no such file" : "no such file: the directory is empty");
+    if (in.part)
+        return sv_hint(err, SV_E_MODEL, "the parts of a model are there, but not the file that says which kind it is: copy model_index.json from the original, or export "
+                       "again with `optimum-cli export onnx --model MODEL %s`", path);
+    if (in.scorer) return sv_hint(err, SV_E_MODEL, "%s looks like a scorer (CLIP), not a text-to-image model", path);
+    if (in.graph)
+        return sv_hint(err, SV_E_MODEL, "%s holds graphs, but neither model_index.json (a text-to-image model) nor preprocessor_config.json (a scorer): copy what is missing from "
+                       "the original, or export again with `optimum-cli export onnx --model MODEL %s`", path, path);
+    if (in.checkpoint[0])
+        return sv_hint(err, SV_E_MODEL, "a single checkpoint: convert it with `python -c \"from diffusers import StableDiffusionXLPipeline as P; "
+                       "P.from_single_file('%s/%s').save_pretrained('%s-diffusers')\"` (or StableDiffusionPipeline, StableDiffusion3Pipeline, FluxPipeline), then `optimum-cli "
+                       "export onnx --model %s-diffusers %s-onnx`", path, in.checkpoint, path, path, path);
+    return sv_hint(err, SV_E_MODEL, "a model is a directory in diffusers' layout with ONNX parts, as `optimum-cli export onnx --model MODEL %s` makes it", path);
 }
 
 static sv_status read_index(sv_model_dir *m, sv_error *err) {
@@ -169,7 +200,8 @@ static sv_status read_index(sv_model_dir *m, sv_error *err) {
             m->class_name = name;
             m->family = sv_family_find(name);
         } else {
-            st = sv_fail(err, SV_E_MODEL, index, "has no _class_name");
+            st = sv_fail(err, SV_E_MODEL, index, "has no _class_name, which says what kind of model it is");
+            sv_hint(err, st, "copy model_index.json from the original");
         }
     }
     free(index);
@@ -179,7 +211,11 @@ static sv_status read_index(sv_model_dir *m, sv_error *err) {
 sv_status sv_model_dir_read(sv_model_dir *out, const char *path, sv_error *err) {
     *out = (sv_model_dir){0};
     if (!sv_is_dir(path)) {
-        sv_fail(err, SV_E_MODEL, path, sv_file_exists(path) ? "is not a directory" : "no such directory");
+        if (sv_file_exists(path)) {
+            sv_fail(err, SV_E_MODEL, path, "is not a directory");
+            return sv_hint(err, SV_E_MODEL, "give the directory that holds model_index.json; a lone graph or checkpoint is not a model");
+        }
+        sv_fail(err, SV_E_MODEL, path, "no such directory");
         return sv_hint(err, SV_E_MODEL, "a model is a local directory with ONNX parts; for a model on a hub: optimum-cli export onnx --model %s DIR", path);
     }
     sv_status st = SV_OK;

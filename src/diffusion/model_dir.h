@@ -29,6 +29,7 @@ typedef struct sv_part_files {
     const char *name;            /* folder: "unet" (static) */
     bool off;                    /* [null, null] in model_index.json */
     char *graph;                 /* path of the .onnx file; NULL: there is none */
+    bool several;                /* no graph, because several .onnx files are there and none is model.onnx */
     char *torch;                 /* a file with PyTorch weights that is there instead; NULL: none */
     const char *config_folder;   /* where its config.json lies: name, or "vae" (static) */
     yyjson_doc *config;          /* NULL: there is none */

@@ -10,6 +10,7 @@
 #include "diffusion/family.h"
 #include "infer/graph_file.h"
 #include "score/clip.h"
+#include "score/safety.h"
 #include "synthvlm/model.h"
 #include "text/t5_tokenizer.h"
 
@@ -31,11 +32,27 @@ static bool begin(account *a, const char *dir, const char *kind) {
     return yyjson_mut_obj_add_strcpy(a->doc, a->root, "directory", dir) && yyjson_mut_obj_add_str(a->doc, a->root, "kind", kind);
 }
 
-static void add_missing(account *a, const char *what, const char *file) {
+/* why: what is wrong with a file that is there, or NULL: it is not there. */
+static void add_unfit(account *a, const char *what, const char *file, const char *why) {
     yyjson_mut_val *m = yyjson_mut_obj(a->doc);
     yyjson_mut_obj_add_strcpy(a->doc, m, "what", what);
     yyjson_mut_obj_add_strcpy(a->doc, m, "file", file);
+    if (why) yyjson_mut_obj_add_strcpy(a->doc, m, "why", why);
     yyjson_mut_arr_add_val(a->missing, m);
+}
+
+static void add_missing(account *a, const char *what, const char *file) {
+    add_unfit(a, what, file, NULL);
+}
+
+/* A repository that was cloned without Git LFS holds notes of a few lines in place of large files. */
+static bool is_lfs_note(const char *path) {
+    static const char sign[] = "version https://git-lfs.github.com/spec/";
+    char head[sizeof sign - 1];
+    FILE *f = fopen(path, "rb");
+    bool yes = f && fread(head, 1, sizeof head, f) == sizeof head && memcmp(head, sign, sizeof head) == 0;
+    if (f) fclose(f);
+    return yes;
 }
 
 static yyjson_mut_val *strings(account *a, char *const *items, size_t count) {
@@ -74,7 +91,7 @@ static void add_graph(account *a, const char *root, const char *name, const char
     if (sv_graph_file_read(graph, &g, &err) != SV_OK) {
         char text[2048];
         yyjson_mut_obj_add_strcpy(a->doc, p, "error", sv_error_text(&err, text, sizeof text));
-        add_missing(a, name, relative);
+        if (needed) add_unfit(a, name, relative, is_lfs_note(graph) ? "is a note of Git LFS, not the file: git lfs pull fetches it" : err.why);
     } else {
         uint64_t bytes = g.size + external_bytes(a, &g, graph, root);
         yyjson_mut_obj_add_uint(a->doc, p, "bytes", bytes);
@@ -99,7 +116,7 @@ static void add_tokenizer(account *a, const char *name, const char *dir) {
     if (sv_tokenizer_open(&t, dir, &err) != SV_OK) {
         char text[2048];
         yyjson_mut_obj_add_strcpy(a->doc, o, "error", sv_error_text(&err, text, sizeof text));
-        add_missing(a, "tokenizer", name);
+        add_unfit(a, "tokenizer", name, err.why);
         return;
     }
     yyjson_mut_obj_add_uint(a->doc, o, "vocabulary", sv_tokenizer_vocabulary(t));
@@ -119,7 +136,7 @@ static void add_t5(account *a, const char *name, const char *dir) {
     if (sv_t5_open(&t, dir, &err) != SV_OK) {
         char text[2048];
         yyjson_mut_obj_add_strcpy(a->doc, o, "error", sv_error_text(&err, text, sizeof text));
-        add_missing(a, "tokenizer", name);
+        add_unfit(a, "tokenizer", name, err.why);
         return;
     }
     yyjson_mut_obj_add_uint(a->doc, o, "vocabulary", sv_t5_vocabulary(t));
@@ -136,7 +153,7 @@ static void add_siglip(account *a, const char *name, const char *dir) {
     if (sv_siglip_open(&t, dir, &err) != SV_OK) {
         char text[2048];
         yyjson_mut_obj_add_strcpy(a->doc, o, "error", sv_error_text(&err, text, sizeof text));
-        add_missing(a, "tokenizer", name);
+        add_unfit(a, "tokenizer", name, err.why);
         return;
     }
     yyjson_mut_obj_add_uint(a->doc, o, "vocabulary", sv_siglip_vocabulary(t));
@@ -196,45 +213,104 @@ static void add_sizes(account *a, const sv_model_dir *m) {
 }
 
 static void add_scheduler(account *a, const sv_model_dir *m) {
+    static const char file[] = "scheduler/scheduler_config.json";
     yyjson_doc *config = m->scheduler ? yyjson_read_opts(m->scheduler, strlen(m->scheduler), YYJSON_READ_ALLOW_INF_AND_NAN, NULL, NULL) : NULL;
-    if (!config) {
-        add_missing(a, "scheduler", "scheduler/scheduler_config.json");
-        return;
-    }
+    sv_scheduler *scheduler = NULL;
+    sv_error err;
+    if (!m->scheduler)
+        add_missing(a, "scheduler", file);
+    else if (sv_scheduler_open(&scheduler, m->scheduler, NULL, &err) != SV_OK)
+        add_unfit(a, "scheduler", file, err.why);
+    sv_scheduler_close(&scheduler);
+    if (!config) return;
     yyjson_mut_obj_add_val(a->doc, a->root, "scheduler", yyjson_val_mut_copy(a->doc, yyjson_doc_get_root(config)));
     yyjson_doc_free(config);
+}
+
+/* A text encoder has a row for every id of its tokenizer; more ids are of another model. */
+static void check_vocabulary(account *a, const sv_model_dir *m, int i) {
+    const sv_part_files *encoder = &m->parts[SV_PART_TEXT_ENCODER + i];
+    yyjson_mut_val *about = yyjson_mut_arr_get_last(a->tokenizers);
+    int64_t rows, ids = yyjson_mut_get_sint(yyjson_mut_obj_get(about, "vocabulary"));
+    if (sv_config_int(encoder, "vocab_size", 0, &rows, NULL) != SV_OK || rows <= 0 || ids <= rows) return;
+    char why[160];
+    snprintf(why, sizeof why, "has %lld entries, but %s was trained with %lld: they are of different models", (long long)ids, encoder->name, (long long)rows);
+    add_unfit(a, "tokenizer", sv_tokenizer_folder(i), why);
+}
+
+/* Parts without their config.json say nothing of channels and sizes. */
+static void check_config(account *a, const sv_model_dir *m, sv_part i) {
+    const sv_part_files *part = &m->parts[i];
+    if ((i != SV_PART_DENOISER && i != SV_PART_DECODER) || !sv_model_dir_needs(m, i) || !part->graph || part->config) return;
+    char file[256];
+    snprintf(file, sizeof file, "%s/config.json", part->name);
+    add_missing(a, "configuration", file);
+}
+
+static void add_part(account *a, const sv_model_dir *m, sv_part i) {
+    const sv_part_files *part = &m->parts[i];
+    bool needed = sv_model_dir_needs(m, i);
+    char file[256], *folder;
+    check_config(a, m, i);
+    if (part->graph) {
+        add_graph(a, m->path, part->name, part->graph, needed);
+        return;
+    }
+    if (!needed) return;
+    snprintf(file, sizeof file, "%s/model.onnx", part->name);
+    folder = sv_path_join(m->path, part->name);
+    add_unfit(a, part->name, file, part->several ? "is not there, and the folder holds several other .onnx files: rename the one to use"
+                                   : part->torch ? "is not there, only PyTorch weights"
+                                   : folder && !sv_is_dir(folder) ? "there is no such folder" : NULL);
+    free(folder);
+}
+
+static void add_safety_checker(account *a, const sv_model_dir *m) {
+    const char *why;
+    char text[256];
+    if (sv_safety_there(m->path, &why)) {
+        yyjson_mut_obj_add_str(a->doc, a->root, "safety_checker", "run as a gate (score.gates.safety)");
+    } else if (why) {
+        snprintf(text, sizeof text, "not run: %s", why);
+        yyjson_mut_obj_add_strcpy(a->doc, a->root, "safety_checker", text);
+    }
+}
+
+static void add_family(account *a, const sv_model_dir *m) {
+    yyjson_mut_obj_add_strcpy(a->doc, a->root, "class", m->class_name);
+    yyjson_mut_obj_add_bool(a->doc, a->root, "available", m->family != NULL);
+    if (m->family) {
+        yyjson_mut_obj_add_strcpy(a->doc, a->root, "family", m->family->name(m));
+        return;
+    }
+    yyjson_mut_val *list = yyjson_mut_obj_add_arr(a->doc, a->root, "classes");
+    for (size_t i = 0; i < sv_family_count(); i++) yyjson_mut_arr_add_str(a->doc, list, sv_family_at(i)->class_name);
 }
 
 static sv_status describe_pipeline(const char *dir, char **json, sv_error *err) {
     sv_model_dir m;
     account a = {0};
-    char command[512], file[256];
+    char command[512];
     SV_TRY(sv_model_dir_read(&m, dir, err));
     if (!begin(&a, m.path, "text-to-image")) {
         sv_model_dir_free(&m);
         yyjson_mut_doc_free(a.doc);
         return sv_fail_memory(err, dir, 0);
     }
-    yyjson_mut_obj_add_strcpy(a.doc, a.root, "class", m.class_name);
-    yyjson_mut_obj_add_bool(a.doc, a.root, "available", m.family != NULL);
-    if (m.family) yyjson_mut_obj_add_strcpy(a.doc, a.root, "family", m.family->name(&m));
-    for (int i = 0; i < SV_PARTS; i++) {
-        const sv_part_files *part = &m.parts[i];
-        bool needed = sv_model_dir_needs(&m, (sv_part)i);
-        if (part->graph) add_graph(&a, m.path, part->name, part->graph, needed);
-        if (part->graph || !needed) continue;
-        snprintf(file, sizeof file, "%s/model.onnx", part->name);
-        add_missing(&a, part->name, file);
-    }
+    add_family(&a, &m);
+    for (int i = 0; i < SV_PARTS; i++) add_part(&a, &m, (sv_part)i);
     for (int i = 0; i < SV_MAX_TOKENIZERS; i++) {
         const char *name = sv_tokenizer_folder(i);
         if (!sv_model_dir_needs_tokenizer(&m, i)) continue;
-        if (!m.tokenizers[i]) add_missing(&a, "tokenizer", name);
-        else if (m.family->t5 & SV_BIT(i)) add_t5(&a, name, m.tokenizers[i]);
+        if (!m.tokenizers[i]) {
+            add_missing(&a, "tokenizer", name);
+            continue;
+        }
+        if (m.family->t5 & SV_BIT(i)) add_t5(&a, name, m.tokenizers[i]);
         else add_tokenizer(&a, name, m.tokenizers[i]);
+        check_vocabulary(&a, &m, i);
     }
-    yyjson_val *checker = yyjson_obj_get(yyjson_doc_get_root(m.index), "safety_checker");
-    if (yyjson_is_arr(checker) && !yyjson_is_null(yyjson_arr_get_first(checker))) yyjson_mut_obj_add_str(a.doc, a.root, "safety_checker", "named by the model, not run");
+    add_safety_checker(&a, &m);
     add_scheduler(&a, &m);
     add_sizes(&a, &m);
     sv_status st = finish(&a, sv_model_dir_command(&m, command, sizeof command), json, dir, err);
