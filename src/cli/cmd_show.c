@@ -120,8 +120,10 @@ static void print_outcome(yyjson_val *c) {
 static void print_candidate(yyjson_val *c) {
     yyjson_val *key, *value;
     size_t i, n;
-    printf("image      %s, seed %llu, setup %.8s%s: ", text(c, "candidate"), (unsigned long long)yyjson_get_uint(yyjson_obj_get(c, "seed")), text(c, "setup"),
-           yyjson_get_bool(yyjson_obj_get(c, "current")) ? "" : " (not the current one)");
+    printf("image      %s, ", text(c, "candidate"));
+    if (yyjson_is_num(yyjson_obj_get(c, "seed"))) printf("seed %llu, ", (unsigned long long)yyjson_get_uint(yyjson_obj_get(c, "seed")));
+    else printf("its own picture, not generated, ");
+    printf("setup %.8s%s: ", text(c, "setup"), yyjson_get_bool(yyjson_obj_get(c, "current")) ? "" : " (not the current one)");
     if (strcmp(text(c, "outcome"), "ok") != 0) {
         bool pruned = strcmp(text(c, "outcome"), "pruned") == 0;
         printf("%s%s%s%s\n", pruned ? "given up half-drawn" : "failed, ", text(c, "reason"), *text(c, "detail") ? ": " : "", text(c, "detail"));

@@ -128,3 +128,19 @@ sv_status sv_image_turn(const sv_image *in, sv_orientation how, sv_image *out, s
     }
     return SV_OK;
 }
+
+sv_status sv_image_rgb_with_key(const sv_image *in, sv_image *out, sv_error *err) {
+    SV_TRY(sv_image_convert(in, SV_MODE_RGB, out, err));
+    out->keyed = in->keyed && in->mode != SV_MODE_1;
+    memcpy(out->key, in->key, sizeof out->key);
+    if (in->mode != SV_MODE_P) return SV_OK;
+    int entry = -1, others = 0;
+    for (int i = 0; i < 256; i++) {
+        uint8_t alpha = in->palette[4 * i + 3];
+        if (alpha == 0 && entry < 0) entry = i;
+        else others += alpha != 255;
+    }
+    out->keyed = entry >= 0 && !others;
+    if (out->keyed) memcpy(out->key, in->palette + 4 * entry, 3);
+    return SV_OK;
+}

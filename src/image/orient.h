@@ -22,4 +22,8 @@ sv_orientation sv_image_orientation(const void *bytes, size_t size);
 /* The picture turned; out may not be in. */
 sv_status sv_image_turn(const sv_image *in, sv_orientation how, sv_image *out, sv_error *err);
 
+/* Pillow's convert("RGB"), which drops alpha but still knows a single transparent colour (of a PNG without alpha, or a palette in which one entry and no other is
+ * transparent at all): transformers 5 then lays those pixels on white. out->keyed says so. */
+sv_status sv_image_rgb_with_key(const sv_image *in, sv_image *out, sv_error *err);
+
 #endif

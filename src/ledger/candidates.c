@@ -126,6 +126,10 @@ sv_status sv_ledger_add_timing(sv_ledger *l, sv_stage stage, int64_t number, int
                        number, k, seconds, sv_wall_ms());
 }
 
+sv_status sv_ledger_forget_failed(sv_ledger *l, int64_t generate, sv_error *err) {
+    return sv_sql_exec(l, err, "DELETE FROM candidates WHERE setup = ?1 AND outcome = 'failed'", "i", generate);
+}
+
 sv_status sv_ledger_forget_candidate(sv_ledger *l, int64_t generate, int64_t number, int k, sv_error *err) {
     SV_TRY(sv_sql_exec(l, err, "DELETE FROM candidates WHERE setup = ?1 AND number = ?2 AND k = ?3", "iin", generate, number, k));
     SV_TRY(sv_sql_exec(l, err, "DELETE FROM hashes WHERE generate = ?1 AND number = ?2 AND k = ?3", "iin", generate, number, k));

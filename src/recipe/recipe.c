@@ -431,6 +431,10 @@ static sv_status load_tree(loader *l, const char *const *sets, size_t n, sv_erro
     free(r->captions.process);
     r->captions.process = NULL;
     SV_TRY(sv_recipe_process_resolve(sv_yaml_get(sv_yaml_get(l->tree, "captions"), "process"), l->dir, &r->captions.process, err));
+    if (r->generate.source == SV_SOURCE_CAPTIONS) {
+        r->generate.candidates.max = 1;          /* a caption came with one picture, and another try would find the same */
+        r->generate.retries = 0;
+    }
     sv_status st = sv_recipe_check(r, err);
     if (st == SV_E_RECIPE) place(l, strcmp(err->why, "unknown key") == 0, err);
     return st;

@@ -120,7 +120,10 @@ enum { SV_HANDOVER_DIFFUSERS, SV_HANDOVER_SYNTHVLM };
 
 enum { SV_LONG_CUT, SV_LONG_REFUSE };   /* the order of the choices in the option table */
 
+enum { SV_SOURCE_MODEL, SV_SOURCE_CAPTIONS };   /* where candidates come from: drawn by the model, or the pictures that captions came with */
+
 typedef struct sv_generate_settings {
+    int source;               /* SV_SOURCE_… */
     char *model, *prompt, *negative;
     sv_candidates_settings candidates;
     sv_prune_settings prune;

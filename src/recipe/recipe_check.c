@@ -201,8 +201,23 @@ static sv_status check_refiner(const sv_refiner_settings *s, sv_error *err) {
     return s->model && !*s->model ? sv_fail(err, SV_E_RECIPE, "generate.refiner.model", "must not be empty") : SV_OK;
 }
 
+/* What only a model that draws can do. */
+static sv_status check_own_pictures(const sv_recipe *r, sv_error *err) {
+    const sv_generate_settings *g = &r->generate;
+    bool any = false;
+    for (size_t i = 0; i < r->captions.source_count; i++) any |= r->captions.sources[i].image || r->captions.sources[i].images;
+    if (!any)
+        return sv_hint(err, sv_fail(err, SV_E_RECIPE, "generate.source", "is captions, but no source comes with pictures"), "give a source `image` or `images`");
+    if (sv_recipe_adaptive(r)) return sv_fail(err, SV_E_RECIPE, "generate.candidates", "has nothing to adapt: with source captions every caption has one picture");
+    if (g->prune.at) return sv_fail(err, SV_E_RECIPE, "generate.prune", "is for pictures that are drawn, and source is captions");
+    if (r->score.gates.safety == SV_SAFETY_ALWAYS) return sv_fail(err, SV_E_RECIPE, "score.gates.safety", "is the word of a model that draws, and source is captions");
+    return check_provider(&g->engine.provider, err);
+}
+
 static sv_status check_generate(const sv_recipe *r, sv_error *err) {
     const sv_generate_settings *g = &r->generate;
+    if (g->source == SV_SOURCE_CAPTIONS) return check_own_pictures(r, err);
+    if (!g->model) return sv_fail(err, SV_E_RECIPE, "generate.model", "is missing: a path is required");
     if (!*g->model) return sv_fail(err, SV_E_RECIPE, "generate.model", "must not be empty");
     if (!strstr(g->prompt, "{caption}")) {
         sv_status st = sv_fail(err, SV_E_RECIPE, "generate.prompt", "must hold {caption}, where the caption goes");

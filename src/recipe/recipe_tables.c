@@ -89,7 +89,9 @@ static const sv_section engine_sections[] = {
 
 #define GENERATE(f) AT(sv_generate_settings, f)
 static const sv_option generate_options[] = {
-    {"model", SV_OPT_PATH, GENERATE(model), NULL, .help = "a directory in diffusers layout with ONNX parts"},
+    {"source", SV_OPT_CHOICE, GENERATE(source), "model", .choices = "model|captions",
+     .help = "captions: nothing is drawn; each caption's own picture is its one candidate, for a control set"},
+    {"model", SV_OPT_PATH, GENERATE(model), "null", .nullable = true, .help = "a directory in diffusers layout with ONNX parts; must be given, unless source is captions"},
     {"prompt", SV_OPT_STRING, GENERATE(prompt), "{caption}", .help = "what the model is told; {caption} stands for the caption"},
     {"negative", SV_OPT_STRING, GENERATE(negative), "null", .nullable = true,
      .help = "negative prompt; null: none, which is not the same as \"\" for every model"},
@@ -108,7 +110,7 @@ static const sv_option generate_options[] = {
      .help = "layers of the CLIP text encoders left out at the end, beyond what the model leaves out anyway"},
     {"metadata", SV_OPT_BOOL, GENERATE(metadata), "true",
      .help = "image files say that they are generated, with prompt, seed, model and settings (XMP; PNG also as text)"},
-    LATER("server"), LATER("source"), LATER("guidance_interval"),
+    LATER("server"), LATER("guidance_interval"),
     {0}};
 #define CANDIDATES(f) AT(sv_candidates_settings, f)
 static const sv_option candidates_options[] = {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/thread.h"
+#include "stages/adopt.h"
 #include "stages/draw.h"
 #include "stages/produce.h"
 #include "stages/rounds.h"
@@ -242,6 +243,7 @@ sv_status sv_generate(sv_rundir *run, bool with_scores, sv_draw_report *report, 
     production p = {.run = run, .with_scores = with_scores || by_score, .adaptive = adaptive, .opened = sv_now()};
     int64_t lost = 0;
     sv_status st;
+    if (s->source == SV_SOURCE_CAPTIONS) return sv_adopt(run, with_scores, report, err);
     if (!s->model) return sv_fail(err, SV_E_RECIPE, "generate.model", "is missing: a directory in diffusers layout with ONNX parts");
     SV_TRY(sv_ledger_scope(run->ledger, &p.scope, err));
     SV_TRY(sv_engine_resolve(run, &p.engine, err));

@@ -1,5 +1,5 @@
 /* pictures.c - answers of pictures to the process list's filters, as Data-Juicer measures them: the picture turned by its EXIF orientation, made RGB (which drops
- * transparency), then its size, its cosine with the text by CLIP, or the probability of a match by BLIP. */
+ * alpha), then its size, its cosine with the text by CLIP, or the probability of a match by BLIP. */
 #include "stages/pictures.h"
 
 #include <math.h>
@@ -77,7 +77,6 @@ static sv_status open_model(const sv_recipe *r, gauge *g, char hash[65], sv_erro
     }
     sv_itm_options_init(&itm);
     itm.pillow = (int)r->score.pillow;
-    itm.drop_alpha = true;
     sv_engine_of(r, 1, &itm.engine);
     SV_TRY(sv_itm_open(&g->itm, g->settings->model, &itm, err));
     return sv_itm_hash(g->itm, hash, err);
@@ -276,7 +275,7 @@ static sv_status decode(const sv_pictures *p, desk *d, seat *s, sv_error *err) {
         st = sv_image_turn(im, way, &d->turned, &why);
         im = &d->turned;
     }
-    if (st == SV_OK) st = sv_image_convert(im, SV_MODE_RGB, &s->image, &why);
+    if (st == SV_OK) st = sv_image_rgb_with_key(im, &s->image, &why);
     s->decoded = st == SV_OK;
     if (st == SV_OK) return SV_OK;
     if (st != SV_E_INPUT && st != SV_E_IO) {

@@ -8,9 +8,7 @@
 #include "stages/produce.h"
 #include "synthvlm/dataset.h"
 
-/* Finds out about missing model parts and settings that do not fit the model before hours are spent on captions, and before the recipe becomes the
- * directory's own. */
-static sv_status check_models(const sv_recipe *r, sv_error *err) {
+static sv_status check_model(const sv_recipe *r, sv_error *err) {
     sv_model_dir model;
     sv_model_sizes sizes;
     const int32_t *size = r->generate.size;
@@ -23,6 +21,13 @@ static sv_status check_models(const sv_recipe *r, sv_error *err) {
     }
     sv_model_dir_free(&model);
     if (st == SV_OK && r->score.clip.model && !sv_is_dir(r->score.clip.model)) {
+    return st;
+}
+
+/* Finds out about missing model parts and settings that do not fit the model before hours are spent on captions, and before the recipe becomes the
+ * directory's own. */
+static sv_status check_models(const sv_recipe *r, sv_error *err) {
+    sv_status st = r->generate.source == SV_SOURCE_CAPTIONS ? SV_OK : check_model(r, err);
         st = sv_fail(err, SV_E_MODEL, r->score.clip.model, "no such directory");
         sv_hint(err, st, "score.clip.model is a local CLIP directory with ONNX parts; null turns CLIPScore off");
     }

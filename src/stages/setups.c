@@ -158,7 +158,7 @@ static char *mappers_of(const char *process) {
 }
 
 /* Mappers change what is drawn; filters do not. They are filed as the compiled list says them, with every default. */
-static sv_status add_mappers(const sv_recipe *r, yyjson_mut_doc *doc, yyjson_mut_val *object, sv_error *err) {
+sv_status sv_add_mappers(const sv_recipe *r, yyjson_mut_doc *doc, yyjson_mut_val *object, sv_error *err) {
     char *list = mappers_of(r->captions.process);
     if (!list) return sv_fail_memory(err, "generate setup", 0);
     sv_process *process = NULL;
@@ -225,7 +225,7 @@ sv_status sv_generate_setup(const sv_recipe *r, const sv_draw_models *m, const s
     yyjson_mut_obj_add_int(doc, e, "threads_per_image", engine->threads);
     yyjson_mut_obj_add_int(doc, e, "batch", engine->batch);
     SV_TRY_GOTO(done, sv_gates_describe(&r->score.gates, m->safety, doc, o, err));
-    st = add_mappers(r, doc, o, err);
+    st = sv_add_mappers(r, doc, o, err);
     if (st == SV_OK) st = add_scheduler(r, m->base, doc, o, err);
     if (st == SV_OK) st = add_extras(r, paint, doc, o, err);
     if (st == SV_OK && pruning) st = add_pruning(r, pruning, doc, o, err);

@@ -40,4 +40,7 @@ typedef struct sv_pruning {
 sv_status sv_generate_setup(const sv_recipe *r, const sv_draw_models *m, const sv_engine_plan *engine, const sv_paint_options *paint,
                             const sv_pruning *pruning, char **json, sv_error *err);
 
+/* Adds the process list's mappers, which change the text that is drawn and scored. */
+sv_status sv_add_mappers(const sv_recipe *r, yyjson_mut_doc *doc, yyjson_mut_val *object, sv_error *err);
+
 #endif

@@ -42,6 +42,7 @@ typedef struct summary {
     int64_t steps[STEPS];
     int64_t selection;           /* the current one */
     export_line exports[MOST_EXPORTS];
+    bool own;                    /* the pictures are those that the captions came with */
     size_t export_count;
     bool has_sheet;
 } summary;
@@ -94,6 +95,17 @@ static sv_status read_selection(sv_ledger *l, summary *s, sv_error *err) {
 }
 
 static sv_status read_all(sv_ledger *l, summary *s, sv_error *err) {
+static sv_status read_source(sv_ledger *l, summary *s, sv_error *err) {
+    sv_setup setup;
+    char *json = NULL;
+    SV_TRY(sv_ledger_current(l, SV_STAGE_GENERATE, "", &setup, err));
+    if (!setup.id) return SV_OK;
+    SV_TRY(sv_ledger_setup_json(l, setup.id, &json, err));
+    s->own = sv_setup_is_adopted(json);
+    free(json);
+    return SV_OK;
+}
+
     SV_TRY(sv_ledger_funnel(l, &s->funnel, err));
     SV_TRY(sv_ledger_tally(l, SV_TALLY_FAULTS, add_reason, &s->faults, err));
     SV_TRY(sv_ledger_tally(l, SV_TALLY_RULES, add_reason, &s->rules, err));
@@ -137,9 +149,9 @@ static void text_funnel(const summary *s, sv_buf *b) {
         line(b, "asked", s->judge.texts, "of the judge");
         sv_buf_printf(b, " by %lld requests, %lld tokens in, %lld out\n", (long long)s->judge.requests, (long long)s->judge.tokens_in, (long long)s->judge.tokens_out);
     }
-    line(b, "sampled", f->sampled, "of these, to be drawn\n");
-    line(b, "drawn", f->drawn, "pictures");
-    if (s->rate.seconds >= LEAST_SECONDS) sv_buf_printf(b, ", %.1f images/s", (double)s->rate.count / s->rate.seconds);
+    line(b, "sampled", f->sampled, s->own ? "of these, with pictures of their own\n" : "of these, to be drawn\n");
+    line(b, s->own ? "taken in" : "drawn", f->drawn, s->own ? "pictures as they are: none was generated" : "pictures");
+    if (s->rate.seconds >= LEAST_SECONDS && !s->own) sv_buf_printf(b, ", %.1f images/s", (double)s->rate.count / s->rate.seconds);
     if (f->pruned > 0) sv_buf_printf(b, "; %lld more given up half-drawn", (long long)f->pruned);
     sv_buf_puts(b, f->failed > 0 ? "; failed:\n" : "\n");
     add_reasons(b, &s->failures);
@@ -156,7 +168,7 @@ static void text_funnel(const summary *s, sv_buf *b) {
 
 static void text_means(const summary *s, sv_buf *b) {
     if (!s->mean_count) return;
-    sv_buf_puts(b, "\n  mean score        drawn   selected\n");
+    sv_buf_printf(b, "\n  mean score     %8s   selected\n", s->own ? "taken in" : "drawn");
     for (size_t i = 0; i < s->mean_count; i++) sv_buf_printf(b, "  %-14s %8.4f   %8.4f\n", s->means[i].name, s->means[i].before, s->means[i].after);
 }
 

@@ -21,7 +21,7 @@ typedef struct sv_topk {
 } sv_topk;
 
 static const sv_option options[] = {
-    {"field_key", SV_OPT_STRING, offsetof(sv_topk, field_key), "\"\"", .help = "a statistic measured before, as in __dj__stats__.image_text_similarity"},
+    {"field_key", SV_OPT_STRING, offsetof(sv_topk, field_key), "", .help = "a statistic measured before, as in __dj__stats__.image_text_similarity"},
     {"top_ratio", SV_OPT_REAL, offsetof(sv_topk, top_ratio), "null", .nullable = true, .min = 0, .max = 1, .help = "share of the captions that is kept"},
     {"topk", SV_OPT_INT, offsetof(sv_topk, topk), "null", .nullable = true, .min = 1, .max = 9e18, .help = "number kept; with top_ratio the smaller of both"},
     {"reverse", SV_OPT_BOOL, offsetof(sv_topk, reverse), "true", .help = "keep the highest values; false: the lowest"},

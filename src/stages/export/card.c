@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stages/adopt.h"
 #include "stages/export/export.h"
 
 typedef struct tally {
@@ -153,17 +154,28 @@ static void add_table(sv_buf *b, const char *title, const tallies *t) {
     }
 }
 
+/* A control set: pictures that captions came with. */
+static bool own_pictures(const sv_export_facts *f) {
+    for (size_t i = 0; i < f->setup_count; i++)
+        if (sv_str_eq(f->setups[i].stage, "generate") && sv_setup_is_adopted(f->setups[i].json)) return true;
+    return false;
+}
+
 static sv_status write_readme(sv_export_job *job, const sv_exporter *format, const sv_export_counts *counts, sv_error *err) {
     sv_buf b = {0};
     sv_buf_puts(&b, "---\npretty_name: ");
     sv_export_json_text(&b, job->facts->name);
     sv_buf_putc(&b, '\n');
     add_license(&b, &counts->licenses);
-    sv_buf_puts(&b, "task_categories: [image-to-text]\ntags: [synthetic]\n---\n# ");
+    bool own = own_pictures(job->facts);
+    sv_buf_puts(&b, "task_categories: [image-to-text]\n");
+    sv_buf_puts(&b, own ? "---\n# " : "tags: [synthetic]\n---\n# ");
     add_plain(&b, job->facts->name);
-    sv_buf_printf(&b, "\n\n%lld pairs of a synthetic image and its caption, best first, as %s. The images were drawn from the\n"
-                      "captions by a diffusion model, scored, and selected with synthvlm; no image shows anything real. dataset.json\n"
-                      "holds every setting.\n\n## Loading\n\n%s",
+    sv_buf_printf(&b, own ? "\n\n%lld pairs of an image and the caption that it came with, best first, as %s. No image was generated: the files are those\n"
+                            "of the sources, byte for byte, scored and selected with synthvlm. dataset.json holds every setting.\n\n## Loading\n\n%s"
+                          : "\n\n%lld pairs of a synthetic image and its caption, best first, as %s. The images were drawn from the\n"
+                            "captions by a diffusion model, scored, and selected with synthvlm; no image shows anything real. dataset.json\n"
+                            "holds every setting.\n\n## Loading\n\n%s",
                   (long long)job->pairs, format->format.help, format->loading);
     sv_buf_puts(&b, "\n## Checking\n\n`synthvlm verify .` checks structure, images and hashes; `sha256sum -c SHA256SUMS` the hashes alone.\n\n"
                     "## Origin of the captions\n");

@@ -43,7 +43,9 @@ void sv_export_describe(sv_buf *b, const char *key, const sv_pick *pick, int cap
         sv_buf_puts(b, caption == SV_CAPTION_CLEANED ? ", \"original\": " : ", \"drawn_from\": ");
         sv_export_json_text(b, other);
     }
-    sv_buf_printf(b, ", \"candidate\": \"%09lld-%d\", \"seed\": %llu", (long long)pick->number, pick->k, (unsigned long long)pick->seed);
+    sv_buf_printf(b, ", \"candidate\": \"%09lld-%d\", \"seed\": ", (long long)pick->number, pick->k);
+    if (pick->seed == SV_NO_SEED) sv_buf_puts(b, "null");
+    else sv_buf_printf(b, "%llu", (unsigned long long)pick->seed);
     sv_buf_printf(b, ", \"width\": %d, \"height\": %d, \"sha256\": \"%s\", \"score\": ", pick->width, pick->height, image->sha256);
     add_number(b, pick->score);
     sv_buf_puts(b, ", \"scores\": {");
