@@ -20,7 +20,6 @@ static sv_status check_model(const sv_recipe *r, sv_error *err) {
         sv_hint(err, st, "the model's own size is %dx%d", sizes.width, sizes.height);
     }
     sv_model_dir_free(&model);
-    if (st == SV_OK && r->score.clip.model && !sv_is_dir(r->score.clip.model)) {
     return st;
 }
 
@@ -29,6 +28,7 @@ static sv_status check_model(const sv_recipe *r, sv_error *err) {
 static sv_status check_models(const sv_recipe *r, sv_error *err) {
     sv_status st = r->generate.source == SV_SOURCE_CAPTIONS ? SV_OK : check_model(r, err);
         st = sv_fail(err, SV_E_MODEL, r->score.clip.model, "no such directory");
+    if (st == SV_OK && r->score.clip.model && !sv_is_dir(r->score.clip.model)) {
         sv_hint(err, st, "score.clip.model is a local CLIP directory with ONNX parts; null turns CLIPScore off");
     }
     return st;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "stages/adopt.h"
 #include "stages/rundir.h"
 #include "synthvlm/stages.h"
 
@@ -41,8 +42,8 @@ typedef struct summary {
     double cutoff;
     int64_t steps[STEPS];
     int64_t selection;           /* the current one */
-    export_line exports[MOST_EXPORTS];
     bool own;                    /* the pictures are those that the captions came with */
+    export_line exports[MOST_EXPORTS];
     size_t export_count;
     bool has_sheet;
 } summary;
@@ -105,6 +106,8 @@ static sv_status read_source(sv_ledger *l, summary *s, sv_error *err) {
     free(json);
     return SV_OK;
 }
+static sv_status read_all(sv_ledger *l, summary *s, sv_error *err) {
+    SV_TRY(read_source(l, s, err));
 
     SV_TRY(sv_ledger_funnel(l, &s->funnel, err));
     SV_TRY(sv_ledger_tally(l, SV_TALLY_FAULTS, add_reason, &s->faults, err));
