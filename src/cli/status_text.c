@@ -49,14 +49,14 @@ static void time_left(char *buf, size_t size, double seconds) {
 }
 
 /* What asking a language model has cost, all under its current settings. */
-static void judge(FILE *out, yyjson_val *o) {
+static void judge(FILE *out, const char *label, yyjson_val *o) {
     char line[256], a[32], b[32], c[32];
     if (!o) return;
     int n = snprintf(line, sizeof line, "by %s requests; tokens: %s in, %s out", sv_cli_count(number(o, "requests"), a), sv_cli_count(number(o, "tokens_in"), b),
                      sv_cli_count(number(o, "tokens_out"), c));
     if (number(o, "unclear")) n += snprintf(line + n, sizeof line - (size_t)n, "; %s unclear", sv_cli_count(number(o, "unclear"), a));
     if (number(o, "failed")) snprintf(line + n, sizeof line - (size_t)n, "; %s failed", sv_cli_count(number(o, "failed"), a));
-    row(out, "asked", number(o, "asked"), line);
+    row(out, label, number(o, "asked"), line);
 }
 
 static void captions(FILE *out, yyjson_val *root) {
@@ -78,7 +78,7 @@ static void captions(FILE *out, yyjson_val *root) {
     row(out, "kept", number(j, "kept"), line);
     row(out, "rejected", number(j, "rejected"), number(j, "rejected") ? "by:" : "");
     reasons(out, yyjson_obj_get(j, "rules"));
-    judge(out, yyjson_obj_get(root, "judge"));
+    judge(out, "asked", yyjson_obj_get(root, "judge"));
     if (yyjson_obj_get(j, "sampled")) row(out, "sampled", number(j, "sampled"), "");
 }
 
@@ -118,6 +118,7 @@ static void images(FILE *out, yyjson_val *root) {
         reasons(out, yyjson_obj_get(g, "failures"));
     }
     if (s) row(out, "scored", number(s, "scored"), "");
+    judge(out, "judge_image", yyjson_obj_get(root, "judge_image"));
 }
 
 static void real(FILE *out, yyjson_val *v) {

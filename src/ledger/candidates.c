@@ -240,3 +240,18 @@ sv_status sv_ledger_score_count(sv_ledger *l, sv_scope scope, int64_t generate, 
     *count = 0;
     return walk_unscored(l, scope, generate, scores, n, 0, -1, 0, NULL, count, err);
 }
+
+sv_status sv_ledger_read_file(sv_ledger *l, sv_scope scope, int64_t generate, int64_t number, int k, sv_file_batch *out, sv_error *err) {
+    out->count = 0;
+    sv_arena_reset(&out->memory);
+    return put_unscored(l, scope, generate, number, k, 0, out, err);
+}
+
+sv_status sv_ledger_find_score(sv_ledger *l, int64_t setup, int64_t generate, int64_t number, int k, double *value, bool *found, sv_error *err) {
+    sqlite3_stmt *s;
+    SV_TRY(sv_sql_query(l, &s, err, "SELECT value FROM scores WHERE setup = ?1 AND generate = ?2 AND number = ?3 AND k = ?4", "iiin", setup, generate, number, k));
+    SV_TRY(sv_sql_step(l, s, found, err));
+    *value = *found ? sv_column_real(s, 0) : NAN;
+    sv_sql_done(s);
+    return SV_OK;
+}

@@ -1,4 +1,6 @@
 /* judgements.c - what a language model said about captions, and the verdicts that follow. */
+#include <math.h>
+
 #include "ledger/internal.h"
 
 sv_status sv_ledger_add_judgement(sv_ledger *l, int64_t judge, const sv_judgement_row *r, sv_error *err) {
@@ -10,6 +12,15 @@ sv_status sv_ledger_add_judgement(sv_ledger *l, int64_t judge, const sv_judgemen
 sv_status sv_ledger_find_judgement(sv_ledger *l, int64_t judge, const uint8_t text[SV_TEXT_HASH], int64_t *id, sv_error *err) {
     *id = 0;
     return sv_sql_int(l, id, err, "SELECT id FROM judgements WHERE setup = ?1 AND text_sha256 = ?2", "iB", judge, text, (size_t)SV_TEXT_HASH);
+}
+
+sv_status sv_ledger_judgement_value(sv_ledger *l, int64_t judge, const uint8_t text[SV_TEXT_HASH], double *value, bool *found, sv_error *err) {
+    sqlite3_stmt *s;
+    SV_TRY(sv_sql_query(l, &s, err, "SELECT value FROM judgements WHERE setup = ?1 AND text_sha256 = ?2", "iB", judge, text, (size_t)SV_TEXT_HASH));
+    SV_TRY(sv_sql_step(l, s, found, err));
+    *value = *found ? sv_column_real(s, 0) : NAN;
+    sv_sql_done(s);
+    return SV_OK;
 }
 
 sv_status sv_ledger_link_judgement(sv_ledger *l, int64_t curate, int64_t number, int64_t judgement, sv_error *err) {

@@ -460,6 +460,17 @@ sv_status sv_ledger_put_export(sv_ledger *l, const sv_export_row *row, sv_error 
 typedef sv_status (*sv_export_fn)(void *user, const sv_export_row *row, sv_error *err);
 sv_status sv_ledger_each_export(sv_ledger *l, sv_export_fn fn, void *user, sv_error *err);
 
+/* ---- sources (shares.c) ---- */
+
+typedef enum sv_share_of { SV_SHARE_CAPTIONS, SV_SHARE_KEPT, SV_SHARE_SAMPLED, SV_SHARE_DRAWN, SV_SHARE_PICKED } sv_share_of;
+/* [own] Counts the captions of every source that are in, kept, in the sample, drawn (with a good picture) or, of picks, pairs, under the current setups.
+ * again false: only if they have not been counted yet. */
+sv_status sv_ledger_count_shares(sv_ledger *l, sv_share_of what, bool again, sv_error *err);
+/* What was counted last, the largest source first. name: what captions state as their source, or the file's name. */
+typedef struct sv_share { const char *name; int64_t captions, kept, sampled, drawn, picked; } sv_share;
+typedef sv_status (*sv_share_fn)(void *user, const sv_share *share, sv_error *err);
+sv_status sv_ledger_each_share(sv_ledger *l, sv_share_fn fn, void *user, sv_error *err);
+
 /* ---- questions (report.c) ---- */
 
 /* The funnel of the current setups. -1: that stage has not run. */

@@ -108,6 +108,9 @@ static const char *const tables_3[] = {
     "CREATE TABLE picture_folders(source INTEGER PRIMARY KEY REFERENCES sources, folder TEXT NOT NULL) STRICT",
     "CREATE TABLE picture_stats(setup INTEGER NOT NULL, number INTEGER NOT NULL, key INTEGER NOT NULL, value REAL NOT NULL,"
     " PRIMARY KEY(setup, number)) STRICT, WITHOUT ROWID",
+    /* How many captions of each source came how far (sources are numbered as in shares.c): counted at the end of a stage. */
+    "CREATE TABLE shares(what TEXT NOT NULL, setup INTEGER NOT NULL, origin INTEGER NOT NULL, captions INTEGER NOT NULL, PRIMARY KEY(what, setup, origin))"
+    " STRICT, WITHOUT ROWID",
 };
 
 static const char *const views[] = {
@@ -144,6 +147,16 @@ static const char *const views[] = {
     " FROM now CROSS JOIN judged d ON d.setup = now.curate JOIN judgements a ON a.id = d.judgement JOIN captions c ON c.number = d.number"
     " JOIN verdicts v ON v.setup = d.setup AND v.number = d.number",
 
+    /* Captions by where they are from, at each step of the current setups; as of when the step last ended. */
+    "CREATE VIEW by_source AS SELECT name, is_file, coalesce(sum(n) FILTER (WHERE what = 'captions'), 0) AS captions,"
+    " coalesce(sum(n) FILTER (WHERE what = 'kept'), 0) AS kept, coalesce(sum(n) FILTER (WHERE what = 'sampled'), 0) AS sampled,"
+    " coalesce(sum(n) FILTER (WHERE what = 'drawn'), 0) AS drawn, coalesce(sum(n) FILTER (WHERE what = 'picked'), 0) AS picked"
+    " FROM (SELECT coalesce(f.path, o.origin) AS name, f.id IS NOT NULL AS is_file, s.what, s.captions AS n FROM now CROSS JOIN shares s"
+    "  LEFT JOIN sources f ON s.origin % 2 = 1 AND f.id = s.origin / 2 LEFT JOIN origins o ON s.origin % 2 = 0 AND o.id = s.origin / 2"
+    "  WHERE s.setup = CASE s.what WHEN 'captions' THEN 0 WHEN 'kept' THEN now.curate WHEN 'sampled' THEN now.sample WHEN 'drawn' THEN now.generate"
+    "   ELSE now.selection END)"
+    " GROUP BY name, is_file ORDER BY captions DESC, name",
+
     /* The concepts in force: how many captions have each, and what balancing kept of them. */
     "CREATE VIEW concept_counts AS SELECT c.concept, c.name, c.captions, b.cap, b.quota, b.kept FROM now JOIN concepts c ON c.setup = now.concepts"
     " LEFT JOIN balances b ON b.setup = now.curate AND b.concept = c.concept ORDER BY c.captions DESC, c.concept",
@@ -165,7 +178,7 @@ static const char *const views[] = {
 
     /* All current scores, one row for each. */
     "CREATE VIEW measured AS SELECT printf('%09d-%d', x.number, x.k) AS candidate, x.number, x.k, c.name, x.value"
-    " FROM now CROSS JOIN current c ON c.stage = 'score' CROSS JOIN scores x ON x.setup = c.setup AND x.generate = now.generate",
+    " FROM now CROSS JOIN current c ON c.stage IN ('score', 'judge_image') CROSS JOIN scores x ON x.setup = c.setup AND x.generate = now.generate",
 
     /* Every candidate that a selection looked at, and what became of it: of any selection, then of the current one. */
     "CREATE VIEW explained_by AS SELECT s.id AS selection, printf('%09d-%d', d.number, d.k) AS candidate, d.number, d.k, c.id AS caption, x.value AS clip, y.value AS ssim,"

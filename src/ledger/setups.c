@@ -7,7 +7,7 @@
 #include "ledger/internal.h"
 
 const char *sv_stage_name(sv_stage stage) {
-    static const char *const names[SV_STAGE_COUNT] = {"curate", "sample", "generate", "score", "judge", "concepts", "rounds"};
+    static const char *const names[SV_STAGE_COUNT] = {"curate", "sample", "generate", "score", "judge", "concepts", "rounds", "judge_image"};
     return (unsigned)stage < SV_STAGE_COUNT ? names[stage] : "unknown";
 }
 

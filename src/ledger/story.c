@@ -152,7 +152,7 @@ static sv_status tell_scores(story *t, yyjson_mut_val *candidate, int64_t genera
     yyjson_mut_val *list = open_object(t, candidate, "scores");
     sqlite3_stmt *s;
     bool row;
-    SV_TRY(sv_sql_query(t->l, &s, err, "SELECT c.name, x.value FROM current c CROSS JOIN scores x ON x.setup = c.setup WHERE c.stage = 'score' AND x.generate = ?1"
+    SV_TRY(sv_sql_query(t->l, &s, err, "SELECT c.name, x.value FROM current c CROSS JOIN scores x ON x.setup = c.setup WHERE c.stage IN ('score', 'judge_image') AND x.generate = ?1"
                         " AND x.number = ?2 AND x.k = ?3 ORDER BY c.name", "iin", generate, number, k));
     for (;;) {
         SV_TRY(sv_sql_step(t->l, s, &row, err));

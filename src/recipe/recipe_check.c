@@ -274,8 +274,20 @@ static sv_status check_score(const sv_recipe *r, sv_error *err) {
     return SV_OK;
 }
 
+static sv_status check_tie_break(const sv_recipe *r, sv_error *err) {
+    const sv_image_judge_settings *j = &r->score.judge_image;
+    if (!j->chat.url || j->use != SV_JUDGE_TIE_BREAK) return SV_OK;
+    if (r->select.per_caption != 1) {
+        sv_fail(err, SV_E_RECIPE, "score.judge_image.use", "is tie_break, but select.per_caption is %lld", (long long)r->select.per_caption);
+        return sv_hint(err, SV_E_RECIPE, "a tie is broken for one image of each caption: per_caption: 1; or use: veto");
+    }
+    if (r->select.by == SV_BY_RANDOM) return sv_fail(err, SV_E_RECIPE, "score.judge_image.use", "is tie_break, but select.by is random: lots do not tie");
+    return SV_OK;
+}
+
 static sv_status check_select(const sv_recipe *r, sv_error *err) {
     const sv_select_settings *s = &r->select;
+    SV_TRY(check_tie_break(r, err));
     bool has_clip = r->score.clip.model != NULL, weighs_clip = r->score.weights.clip != 0;
     if (!isnan(s->keep) && s->count != INT64_MIN) {
         return sv_hint(err, sv_fail(err, SV_E_RECIPE, "select.count", "keep is given too"),

@@ -10,7 +10,31 @@
 /* Deeper JSON than any server sends is refused before the parser sees it. */
 #define DEEPEST 64
 
-sv_status sv_chat_request(const sv_chat_settings *s, const char *prompt, size_t size, sv_buf *out, sv_error *err) {
+void sv_data_url(const char *type, const void *bytes, size_t size, sv_buf *out) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *p = bytes;
+    sv_buf_printf(out, "data:%s;base64,", type);
+    if (!sv_buf_reserve(out, (size + 2) / 3 * 4 + 1)) return;
+    for (size_t i = 0; i < size; i += 3) {
+        size_t n = size - i < 3 ? size - i : 3;
+        uint32_t v = (uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (n > 2 ? p[i + 2] : 0);
+        char four[4] = {digits[v >> 18], digits[v >> 12 & 63], n > 1 ? digits[v >> 6 & 63] : '=', n > 2 ? digits[v & 63] : '='};
+        sv_buf_add(out, four, 4);
+    }
+}
+
+/* The message's content: the text, or text and picture as parts. Texts are borrowed. */
+static bool add_content(yyjson_mut_doc *doc, yyjson_mut_val *message, const char *prompt, size_t size, const char *picture) {
+    if (!picture) return yyjson_mut_obj_add_strn(doc, message, "content", prompt, size);
+    yyjson_mut_val *parts = yyjson_mut_obj_add_arr(doc, message, "content"), *text = yyjson_mut_arr_add_obj(doc, parts);
+    bool done = yyjson_mut_obj_add_str(doc, text, "type", "text") && yyjson_mut_obj_add_strn(doc, text, "text", prompt, size);
+    yyjson_mut_val *image = yyjson_mut_arr_add_obj(doc, parts);
+    done = done && yyjson_mut_obj_add_str(doc, image, "type", "image_url");
+    yyjson_mut_val *url = yyjson_mut_obj_add_obj(doc, image, "image_url");
+    return done && yyjson_mut_obj_add_str(doc, url, "url", picture);
+}
+
+sv_status sv_chat_request(const sv_chat_settings *s, const char *prompt, size_t size, const char *picture, sv_buf *out, sv_error *err) {
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *root = doc ? yyjson_mut_obj(doc) : NULL;
     char *text = NULL;
@@ -19,7 +43,7 @@ sv_status sv_chat_request(const sv_chat_settings *s, const char *prompt, size_t 
         yyjson_mut_doc_set_root(doc, root);
         bool done = yyjson_mut_obj_add_str(doc, root, "model", s->model);
         yyjson_mut_val *message = yyjson_mut_arr_add_obj(doc, yyjson_mut_obj_add_arr(doc, root, "messages"));
-        done = done && yyjson_mut_obj_add_str(doc, message, "role", "user") && yyjson_mut_obj_add_strn(doc, message, "content", prompt, size);
+        done = done && yyjson_mut_obj_add_str(doc, message, "role", "user") && add_content(doc, message, prompt, size, picture);
         done = done && yyjson_mut_obj_add_sint(doc, root, "max_tokens", s->max_tokens) && yyjson_mut_obj_add_real(doc, root, "temperature", s->temperature);
         if (s->seed != INT64_MIN) done = done && yyjson_mut_obj_add_sint(doc, root, "seed", s->seed);
         if (s->top_logprobs)

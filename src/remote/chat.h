@@ -11,8 +11,10 @@ typedef struct sv_chat_settings {
     int top_logprobs;            /* how many of the likeliest tokens are asked for at each place; 0: none */
 } sv_chat_settings;
 
-/* The request as JSON text: one message of the user, not streamed. prompt is valid UTF-8. */
-sv_status sv_chat_request(const sv_chat_settings *s, const char *prompt, size_t size, sv_buf *out, sv_error *err);
+/* The request as JSON text: one message of the user, not streamed. prompt is valid UTF-8. picture: a data URL that comes after the text; NULL: none. */
+sv_status sv_chat_request(const sv_chat_settings *s, const char *prompt, size_t size, const char *picture, sv_buf *out, sv_error *err);
+/* Adds "data:<type>;base64,…" of the bytes (RFC 2397). */
+void sv_data_url(const char *type, const void *bytes, size_t size, sv_buf *out);
 
 typedef struct sv_chat_token {
     char text[24];               /* cut to fit: only short words matter here */

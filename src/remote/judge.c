@@ -25,7 +25,7 @@ typedef struct slot {
     bool probe;                         /* the question that only asks for a sign of life */
     bool logprobs;                      /* asks for log probabilities */
     uint8_t key[SV_JUDGE_KEY];
-    char *prompt;
+    char *prompt, *picture;
     size_t prompt_size;
     sv_buf body;
     int64_t requests, failures;         /* sent; of these failed through the server */
@@ -76,6 +76,7 @@ sv_status sv_judge_setup(const sv_judge_settings *s, sv_buf *out, sv_error *err)
         done = done && yyjson_mut_obj_add_str(doc, o, "prompt", prompt_of(s)) && yyjson_mut_obj_add_str(doc, o, "grade", s->grade == SV_GRADE_SCORE ? "score" : "yes_no");
         done = done && yyjson_mut_obj_add_sint(doc, o, "max_tokens", s->max_tokens) && yyjson_mut_obj_add_real(doc, o, "temperature", s->temperature);
         done = done && (s->seed == INT64_MIN ? yyjson_mut_obj_add_null(doc, o, "seed") : yyjson_mut_obj_add_sint(doc, o, "seed", s->seed));
+        if (s->side) done = done && yyjson_mut_obj_add_int(doc, o, "side", s->side);
         text = done ? yyjson_mut_write(doc, 0, NULL) : NULL;
     }
     if (text) sv_buf_puts(out, text);
@@ -107,6 +108,7 @@ sv_status sv_judge_open(sv_judge **out, const sv_judge_settings *s, const sv_log
 static void free_slot(slot *t) {
     sv_buf_free(&t->body);
     free(t->prompt);
+    free(t->picture);
     *t = (slot){0};
 }
 
@@ -152,7 +154,7 @@ static sv_status make_body(const sv_judge *j, slot *t, sv_error *err) {
                                 .top_logprobs = j->logprobs ? TOP_LOGPROBS : 0};
     t->logprobs = j->logprobs;
     sv_buf_clear(&t->body);
-    return sv_chat_request(&c, t->prompt, t->prompt_size, &t->body, err);
+    return sv_chat_request(&c, t->prompt, t->prompt_size, t->picture, &t->body, err);
 }
 
 static sv_status fill_slot(sv_judge *j, const sv_judge_feed *feed, slot *t, bool *filled, sv_error *err) {
@@ -181,6 +183,7 @@ static sv_status fill_slot(sv_judge *j, const sv_judge_feed *feed, slot *t, bool
     }
     memcpy(t->key, task.key, SV_JUDGE_KEY);
     t->state = SLOT_READY;
+    t->picture = task.picture;
     SV_TRY(fill_prompt(j, t, task.text, task.size, err));
     return make_body(j, t, err);
 }
@@ -302,13 +305,20 @@ static sv_status only_fails(const sv_judge *j, sv_error *err) {
 }
 
 static sv_status refused(const sv_judge *j, long status, sv_error *err) {
-    if (status == 401 || status == 403)
-        return give_up(j, "the judge's server refuses the key", j->s.key ? "is the key right that captions.judge.api_key_env names?"
-                       : "name the environment variable that holds a key: captions.judge.api_key_env", err);
-    if (status >= 300 && status < 400)
-        return give_up(j, "the judge's server sends elsewhere, which is not followed", "give the address that it means as captions.judge.url", err);
-    if (status >= 400)
-        return give_up(j, "the judge's server does not take the request", "is captions.judge.url right (it usually ends in /v1), and the model's name?", err);
+    const char *section = j->s.section ? j->s.section : "captions.judge";
+    char hint[256];
+    if (status == 401 || status == 403) {
+        snprintf(hint, sizeof hint, j->s.key ? "is the key right that %s.api_key_env names?" : "name the environment variable that holds a key: %s.api_key_env", section);
+        return give_up(j, "the judge's server refuses the key", hint, err);
+    }
+    if (status >= 300 && status < 400) {
+        snprintf(hint, sizeof hint, "give the address that it means as %s.url", section);
+        return give_up(j, "the judge's server sends elsewhere, which is not followed", hint, err);
+    }
+    if (status >= 400) {
+        snprintf(hint, sizeof hint, "is %s.url right (it usually ends in /v1), and the model's name%s?", section, j->s.side ? ", and does that model see pictures" : "");
+        return give_up(j, "the judge's server does not take the request", hint, err);
+    }
     return give_up(j, "the judge's server cannot be trusted", "its certificate does not fit its address; SSL_CERT_FILE names certificates of your own", err);
 }
 

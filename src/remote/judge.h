@@ -22,7 +22,9 @@ typedef struct sv_judge_settings {
     sv_grade grade;
     int64_t max_tokens, seed;    /* seed INT64_MIN: not sent */
     double temperature;
+    int side;                    /* pictures are shown with the captions, reduced to this many pixels where they are larger; 0: no pictures */
     /* What follows changes no answer. */
+    const char *section;         /* of the recipe, for hints: "captions.judge" (NULL likewise), "score.judge_image" */
     const char *key;             /* sent as bearer token; NULL: none */
     double timeout;              /* seconds of one request */
     int concurrency;             /* requests at once, at most */
@@ -33,7 +35,7 @@ typedef struct sv_judge_settings {
 const char *sv_judge_prompt(sv_grade grade);
 /* SV_E_USAGE if a prompt cannot be used: no {caption} in it, not UTF-8, NUL in it. size: of the text. */
 sv_status sv_judge_check_prompt(const char *text, size_t size, const char *what, sv_error *err);
-/* Everything that can change an answer, as JSON (added to out): url, model, prompt, grade, max_tokens, temperature, seed. */
+/* Everything that can change an answer, as JSON (added to out): url, model, prompt, grade, max_tokens, temperature, seed, side. */
 sv_status sv_judge_setup(const sv_judge_settings *s, sv_buf *out, sv_error *err);
 
 /* ---- what answers mean ---- */
@@ -65,6 +67,7 @@ typedef struct sv_judge_task {
     uint8_t key[SV_JUDGE_KEY];   /* the caller's name for it */
     const char *text;            /* valid UTF-8 */
     size_t size;
+    char *picture;               /* a data URL (malloc; becomes the judge's); NULL: none */
 } sv_judge_task;
 
 typedef struct sv_judge sv_judge;

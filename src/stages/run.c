@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "diffusion/model_dir.h"
 #include "stages/draw.h"
+#include "stages/image_judge.h"
 #include "stages/produce.h"
 #include "synthvlm/dataset.h"
 
@@ -27,8 +28,8 @@ static sv_status check_model(const sv_recipe *r, sv_error *err) {
  * directory's own. */
 static sv_status check_models(const sv_recipe *r, sv_error *err) {
     sv_status st = r->generate.source == SV_SOURCE_CAPTIONS ? SV_OK : check_model(r, err);
-        st = sv_fail(err, SV_E_MODEL, r->score.clip.model, "no such directory");
     if (st == SV_OK && r->score.clip.model && !sv_is_dir(r->score.clip.model)) {
+        st = sv_fail(err, SV_E_MODEL, r->score.clip.model, "no such directory");
         sv_hint(err, st, "score.clip.model is a local CLIP directory with ONNX parts; null turns CLIPScore off");
     }
     return st;
@@ -122,7 +123,7 @@ static sv_status deliver(sv_rundir *run, sv_error *err) {
 static sv_status run_all(sv_rundir *run, sv_error *err) {
     SV_TRY(sv_curate(run, NULL, err));
     SV_TRY(produce(run, err));
-    sv_status selected = sv_select(run, NULL, err);
+    sv_status selected = sv_select_asking(run, NULL, err);
     if (selected != SV_OK && selected != SV_SHORT) return selected;
     sv_error later = {0};
     sv_status st = deliver(run, &later);

@@ -12,10 +12,12 @@
 
 #include "base/str.h"
 #include "stages/hashes.h"
+#include "stages/opinions.h"
 #include "stages/rundir.h"
 
 /* A candidate's scores, and behind them the weighted one. */
 enum { WEIGHTED = SV_TERMS, TERMS };
+enum { MOST_TIED = 64 };         /* candidates of a caption among which a tie is looked for */
 
 static const char *term_name(int term) { return term == WEIGHTED ? "weighted" : sv_term_names[term]; }
 
@@ -45,6 +47,9 @@ typedef struct contest {
     int64_t *dropped;            /* captions that the rounds gave up, ascending */
     size_t dropped_count, next_dropped;
     char rounds[SV_SHA256_HEX];  /* the rounds' setup */
+    sv_opinions opinions;
+    sv_asks *asks;               /* what is to be asked about, in a plan; else NULL */
+    int64_t vetoed;
     double before[TERMS], after[TERMS];   /* sums, then means */
 } contest;
 
@@ -124,7 +129,7 @@ static bool add_steps(const contest *c, yyjson_mut_doc *doc, yyjson_mut_val *o) 
         ok = copy && yyjson_mut_obj_add_val(doc, o, "quotas", copy);
         yyjson_doc_free(quotas);
     }
-    return ok;
+    return ok && sv_opinions_describe(&c->opinions, doc, o);
 }
 
 /* Everything that the picks depend on, by name and hash, as canonical JSON. */
@@ -156,16 +161,32 @@ static sv_status settings_json(contest *c, char **out, sv_error *err) {
 
 /* ---- the walk ---- */
 
+/* Where ties are broken, the winner of a tie takes the place of the best score; captions stand as their best score has them. */
+static sv_status break_tie(contest *c, sv_error *err) {
+    size_t best;
+    SV_TRY(sv_opinions_best(&c->opinions, c->group, c->group_size, &best, err));
+    if (c->group_size) c->group[0].who = c->group[best].who;
+    if (c->group_size > c->group_room) c->group_size = c->group_room;
+    return SV_OK;
+}
+
 static sv_status end_group(contest *c, sv_error *err) {
+    if (sv_opinions_break_ties(&c->opinions)) SV_TRY(break_tie(c, err));
     for (size_t i = 0; i < c->group_size && i < c->group_room; i++)
         if (!sv_rivals_add(&c->rivals, c->group[i])) return sv_fail_memory(err, "select", c->rivals.capacity * 2 * sizeof *c->group);
     c->group_size = 0;
     return SV_OK;
 }
 
+/* How many of a caption are kept in order: those that may win, or all that may tie. */
+static size_t group_size(const contest *c) {
+    size_t n = (size_t)c->settings->per_caption;
+    return sv_opinions_break_ties(&c->opinions) && n < MOST_TIED ? MOST_TIED : n;
+}
+
 /* Into the caption's best, in order; an equal key comes behind those with a lower k, which were there before. */
 static void add_to_group(contest *c, sv_rival one) {
-    size_t room = (size_t)c->settings->per_caption, i = c->group_size;
+    size_t room = group_size(c), i = c->group_size;
     if (i == room && one.key <= c->group[i - 1].key) return;
     if (i < room) c->group_size++;
     else i--;
@@ -213,6 +234,7 @@ static sv_status meet(void *user, int64_t number, int k, const double *values, s
     uint64_t who = sv_rival_who(number, k);
     bool wanted = is_listed(&c->include, &c->next_include, who);
     c->s.candidates++;
+    SV_TRY(sv_opinions_meet(&c->opinions, number, k, err));
     if (is_listed(&c->exclude, &c->next_exclude, who)) {
         c->excluded++;
         return sv_drops_add(&c->drops, (sv_drop){who, SV_DROP_MANUAL}) ? SV_OK : sv_fail_memory(err, "select", 0);
@@ -232,8 +254,15 @@ static sv_status meet(void *user, int64_t number, int k, const double *values, s
         if (c->settings->by == SV_BY_RANDOM) SV_TRY(sv_ledger_caption_id(c->run->ledger, number, &c->id, &c->id_capacity, err));
     }
     c->s.eligible++;
+    SV_TRY(sv_opinions_eligible(&c->opinions, number, k, err));
     for (int i = 0; i < TERMS; i++) c->before[i] += terms[i];
     uint64_t key = c->settings->by == SV_BY_RANDOM ? ~sv_lot(c->run->recipe->seed, c->id, k) : sv_key_of_score(terms[sv_by_term(c->settings->by)]);
+    bool veto = false;
+    if (!wanted) SV_TRY(sv_opinions_veto(&c->opinions, number, k, &veto, err));
+    if (veto) {
+        c->vetoed++;
+        return sv_drops_add(&c->drops, (sv_drop){who, SV_DROP_VETOED}) ? SV_OK : sv_fail_memory(err, "select", 0);
+    }
     if (!wanted) {
         add_to_group(c, (sv_rival){key, who});
         return SV_OK;
@@ -256,11 +285,12 @@ static sv_status pick_at(void *user, size_t rank, sv_pick_row *out, sv_error *er
 }
 
 static sv_status drop_at(void *user, size_t i, sv_drop_row *out, sv_error *err) {
-    static const char *const reasons[] = {[SV_DROP_MANUAL] = "manual", [SV_DROP_FULL] = "quota_full", [SV_DROP_RESERVED] = "quota_reserved"};
+    static const char *const reasons[] = {[SV_DROP_MANUAL] = "manual", [SV_DROP_FULL] = "quota_full", [SV_DROP_RESERVED] = "quota_reserved",
+                                         [SV_DROP_VETOED] = "judge_image"};
     const contest *c = user;
     const sv_drop *d = &c->drops.items[i];
     sv_rival who = {0, d->who}, of = {0, d->of};
-    bool repeats = d->of > SV_DROP_RESERVED;
+    bool repeats = d->of > SV_DROP_VETOED;
     *out = (sv_drop_row){sv_rival_number(&who), sv_rival_k(&who), repeats ? "near_duplicate" : reasons[d->of], repeats ? sv_rival_number(&of) : 0,
                          repeats ? sv_rival_k(&of) : 0};
     return SV_OK;
@@ -336,13 +366,14 @@ static int64_t asked(const contest *c) {
 /* What the steps did, as JSON; nothing if there were none. */
 static sv_status tell_steps(contest *c, sv_error *err) {
     const sv_select_settings *s = c->settings;
-    if (s->dedup.hash == SV_DEDUP_NONE && !c->quotas && !c->include.count && !c->exclude.count) return SV_OK;
+    if (s->dedup.hash == SV_DEDUP_NONE && !c->quotas && !c->include.count && !c->exclude.count && !c->vetoed) return SV_OK;
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *o = doc ? yyjson_mut_obj(doc) : NULL;
     bool ok = o;
     if (ok) yyjson_mut_doc_set_root(doc, o);
     if (ok && c->include.count) ok = yyjson_mut_obj_add_sint(doc, o, "included", c->included);
     if (ok && c->exclude.count) ok = yyjson_mut_obj_add_sint(doc, o, "excluded", c->excluded);
+    if (ok && c->vetoed) ok = yyjson_mut_obj_add_sint(doc, o, "judge_image", c->vetoed);
     if (ok && s->dedup.hash != SV_DEDUP_NONE) ok = yyjson_mut_obj_add_sint(doc, o, "near_duplicates", c->steps.near_duplicates);
     if (ok && c->quotas) {
         yyjson_mut_val *list = yyjson_mut_arr(doc);
@@ -378,17 +409,27 @@ static sv_status pick(contest *c, sv_error *err) {
     return tell_steps(c, err);
 }
 
+/* What the judges that do not rank say of the picks, or are to say. */
+static sv_status hear_opinions(contest *c, sv_error *err) {
+    for (size_t i = 0; i < c->picks.count; i++)
+        SV_TRY(sv_opinions_picked(&c->opinions, sv_rival_number(&c->picks.items[i]), sv_rival_k(&c->picks.items[i]), err));
+    return SV_OK;
+}
+
 static sv_status store(contest *c, sv_select_report *report, sv_error *err) {
-    sv_mean means[TERMS];
+    sv_mean means[TERMS + SV_OPINIONS];
     size_t n = 0;
     for (int t = 0; t < TERMS; t++) {
         if ((t < WEIGHTED && c->at[t] < 0) || !c->scorers) continue;   /* SV_MAX_MEANS has room for all */
         sv_mean m = {.before = c->before[t], .after = c->after[t]};
         snprintf(m.name, sizeof m.name, "%s", term_name(t));
-        snprintf(report->means[n].name, sizeof report->means[n].name, "%s", m.name);
-        report->means[n].before = m.before;
-        report->means[n].after = m.after;
         means[n++] = m;
+    }
+    sv_opinions_means(&c->opinions, means, &n);
+    for (size_t i = 0; i < n; i++) {
+        snprintf(report->means[i].name, sizeof report->means[i].name, "%s", means[i].name);
+        report->means[i].before = means[i].before;
+        report->means[i].after = means[i].after;
     }
     report->mean_count = n;
     bool is_new;
@@ -430,6 +471,7 @@ static sv_status fell_short(const contest *c, int64_t unscored, sv_error *err) {
     if (repeats) sv_buf_printf(&why, "; %lld repeat a better one", (long long)repeats);
     if (over) sv_buf_printf(&why, "; %lld are over a quota", (long long)over);
     if (c->excluded) sv_buf_printf(&why, "; %lld are excluded by hand", (long long)c->excluded);
+    if (c->vetoed) sv_buf_printf(&why, "; score.judge_image says no to %lld", (long long)c->vetoed);
     if (unscored) sv_buf_printf(&help, "%lld images have no score yet: synthvlm score %s; or ", (long long)unscored, c->run->dir);
     sv_buf limits = {0};
     tell_limits(c, &limits);
@@ -470,6 +512,7 @@ static sv_status decide(contest *c, char **settings, int64_t *unscored, sv_error
     SV_TRY(find_scorers(c, err));
     SV_TRY(check_scorers(c, err));
     SV_TRY(find_dropped(c, err));
+    SV_TRY(sv_opinions_open(&c->opinions, run, c->s.generate, c->asks, err));
     SV_TRY(sv_list_check(&c->exclude, &c->include, false, run->ledger, c->s.generate, err));
     SV_TRY(sv_list_check(&c->include, &c->exclude, true, run->ledger, c->s.generate, err));
     SV_TRY(sv_quotas_open(&c->quotas, c->settings->quotas, run->ledger, err));
@@ -482,6 +525,7 @@ static sv_status decide(contest *c, char **settings, int64_t *unscored, sv_error
     SV_TRY(check_included(c, err));
     c->s.asked = asked(c);
     SV_TRY(pick(c, err));
+    SV_TRY(hear_opinions(c, err));
     c->s.steps = c->told;
     SV_TRY(settings_json(c, settings, err));
     c->s.settings = *settings;
@@ -499,13 +543,18 @@ static sv_status hash_pictures(contest *c, sv_error *err) {
     return generate.id ? sv_hashes_ensure(c->run, c->s.scope, generate.id, &added, err) : SV_OK;
 }
 
+/* What is needed before the ledger is looked at. */
+static sv_status prepare(contest *c, sv_error *err) {
+    SV_TRY(sv_list_read(&c->include, "select.include", c->settings->include, err));
+    SV_TRY(sv_list_read(&c->exclude, "select.exclude", c->settings->exclude, err));
+    return hash_pictures(c, err);
+}
+
 static sv_status hold(contest *c, sv_select_report *report, sv_error *err) {
     sv_rundir *run = c->run;
     char *settings = NULL;
     int64_t unscored = 0;
-    SV_TRY(sv_list_read(&c->include, "select.include", c->settings->include, err));
-    SV_TRY(sv_list_read(&c->exclude, "select.exclude", c->settings->exclude, err));
-    SV_TRY(hash_pictures(c, err));
+    SV_TRY(prepare(c, err));
     SV_TRY(sv_ledger_begin_read(run->ledger, err));
     sv_status st = decide(c, &settings, &unscored, err);
     sv_ledger_rollback(run->ledger);
@@ -513,6 +562,8 @@ static sv_status hold(contest *c, sv_select_report *report, sv_error *err) {
     free(settings);
     SV_TRY(st);
     if (unscored) sv_say(&run->o.log, SV_LOG_WARN, "%lld images have no score yet and were left out; synthvlm score %s", (long long)unscored, run->dir);
+    if (c->opinions.unasked)
+        sv_say(&run->o.log, SV_LOG_INFO, "score.judge_image has not been asked about %lld of the picks; synthvlm run %s asks", (long long)c->opinions.unasked, run->dir);
     if (!c->s.eligible)
         sv_say(&run->o.log, SV_LOG_WARN, "nothing was picked: no candidate reaches select.min");
     else if (!c->s.picked)
@@ -520,32 +571,64 @@ static sv_status hold(contest *c, sv_select_report *report, sv_error *err) {
     return c->settings->count != INT64_MIN && isnan(c->settings->keep) && c->s.picked < c->s.asked ? fell_short(c, unscored, err) : SV_OK;
 }
 
+static sv_status begin_contest(contest *c, sv_rundir *run, sv_error *err) {
+    const sv_select_settings *s = &run->recipe->select;
+    *c = (contest){.run = run, .settings = s};
+    c->s = (sv_selection){.by = sv_by_name(s->by), .min_clip = s->min.clip, .min_ssim = s->min.ssim, .min_weighted = s->min.weighted,
+                          .per_caption = (int)s->per_caption, .cutoff = NAN};
+    size_t room = s->per_caption > MOST_TIED ? (size_t)s->per_caption : MOST_TIED;
+    c->group = calloc(room, sizeof *c->group);
+    return c->group ? SV_OK : sv_fail_memory(err, "select", 0);
+}
+
+static void end_contest(contest *c) {
+    free(c->dropped);
+    sv_rivals_free(&c->rivals);
+    sv_rivals_free(&c->picks);
+    sv_list_free(&c->include);
+    sv_list_free(&c->exclude);
+    sv_quotas_close(&c->quotas);
+    sv_opinions_close(&c->opinions);
+    free(c->drops.items);
+    free(c->told);
+    free(c->group);
+    free(c->id);
+}
+
 sv_status sv_select(sv_rundir *run, sv_select_report *report, sv_error *err) {
     sv_select_report own;
+    contest c;
     if (!report) report = &own;
     *report = (sv_select_report){.cutoff = NAN};
-    const sv_select_settings *s = &run->recipe->select;
-    contest c = {.run = run, .settings = s};
-    c.s = (sv_selection){.by = sv_by_name(s->by), .min_clip = s->min.clip, .min_ssim = s->min.ssim, .min_weighted = s->min.weighted,
-                         .per_caption = (int)s->per_caption, .cutoff = NAN};
-    c.group = calloc((size_t)s->per_caption, sizeof *c.group);
-    sv_status st = c.group ? hold(&c, report, err) : sv_fail_memory(err, "select", 0);
-    free(c.dropped);
-    sv_rivals_free(&c.rivals);
-    sv_rivals_free(&c.picks);
-    sv_list_free(&c.include);
-    sv_list_free(&c.exclude);
-    sv_quotas_close(&c.quotas);
-    free(c.drops.items);
-    free(c.told);
-    free(c.group);
-    free(c.id);
+    sv_status st = begin_contest(&c, run, err);
+    if (st == SV_OK) st = hold(&c, report, err);
+    end_contest(&c);
+    return st;
+}
+
+sv_status sv_select_plan(sv_rundir *run, sv_asks *asks, sv_scope *scope, int64_t *generate, sv_error *err) {
+    contest c;
+    char *settings = NULL;
+    int64_t unscored;
+    sv_status st = begin_contest(&c, run, err);
+    c.asks = asks;
+    if (st == SV_OK) st = prepare(&c, err);
+    if (st == SV_OK) st = sv_ledger_begin_read(run->ledger, err);
+    if (st == SV_OK) st = decide(&c, &settings, &unscored, err);
+    sv_ledger_rollback(run->ledger);
+    *scope = c.s.scope;
+    *generate = c.s.generate;
+    free(settings);
+    end_contest(&c);
     return st;
 }
 
 sv_status sv_stage_select(const char *dir, const sv_recipe *r, const sv_stage_options *o, sv_select_report *report, sv_error *err) {
     sv_rundir *run = NULL;
+    sv_image_judge judge = {0};
     sv_status st = sv_rundir_open(&run, dir, r, o, err);
+    if (st == SV_OK) st = sv_image_judge_open(run, &judge, err);   /* its answers so far count; nothing is asked */
+    sv_image_judge_close(&judge);
     if (st == SV_OK) st = sv_select(run, report, err);
     sv_rundir_close(&run);
     return st;

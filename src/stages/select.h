@@ -56,7 +56,7 @@ sv_status sv_list_missed(const sv_list *list, const sv_listed *item, const char 
 typedef struct sv_drop {
     uint64_t who, of;            /* of: the better candidate that it repeats, or one of those below, which are no candidates */
 } sv_drop;
-enum { SV_DROP_MANUAL = 1, SV_DROP_FULL, SV_DROP_RESERVED };
+enum { SV_DROP_MANUAL = 1, SV_DROP_FULL, SV_DROP_RESERVED, SV_DROP_VETOED };
 typedef struct sv_drops {        /* zero-initialise, free(items) */
     sv_drop *items;
     size_t count, capacity;

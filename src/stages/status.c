@@ -62,10 +62,10 @@ static sv_status put_setup(answer *a, yyjson_mut_val *o, sv_ledger *l, sv_stage 
     return SV_OK;
 }
 
-static sv_status put_judge(answer *a, yyjson_mut_val *root, sv_ledger *l, const sv_setup *judge, sv_error *err) {
+static sv_status put_judge(answer *a, yyjson_mut_val *root, const char *key, sv_ledger *l, const sv_setup *judge, sv_error *err) {
     sv_judge_cost c;
     SV_TRY(sv_ledger_judge_cost(l, judge->id, &c, err));
-    yyjson_mut_val *o = put(a, root, "judge", yyjson_mut_obj(a->doc));
+    yyjson_mut_val *o = put(a, root, key, yyjson_mut_obj(a->doc));
     put_text(a, o, "setup", judge->hash);
     put_int(a, o, "asked", c.texts);
     put_int(a, o, "unclear", c.unclear);
@@ -144,7 +144,9 @@ static sv_status tell(answer *a, yyjson_mut_val *root, const char *dir, sv_ledge
     }
     sv_setup judge;
     SV_TRY(sv_ledger_current(l, SV_STAGE_JUDGE, "", &judge, err));
-    if (judge.id) SV_TRY(put_judge(a, root, l, &judge, err));
+    if (judge.id) SV_TRY(put_judge(a, root, "judge", l, &judge, err));
+    SV_TRY(sv_ledger_current(l, SV_STAGE_JUDGE_IMAGE, "judge_image", &judge, err));
+    if (judge.id) SV_TRY(put_judge(a, root, "judge_image", l, &judge, err));
     if (f.drawn >= 0) {
         sv_setup rounds;
         sv_round round = {0};

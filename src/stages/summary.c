@@ -34,7 +34,7 @@ typedef struct summary {
     sv_funnel funnel;
     reasons faults, rules, failures;
     bool has_judge;
-    sv_judge_cost judge;
+    sv_judge_cost judge, judge_image;   /* judge_image.texts 0: none was asked about pictures */
     sv_rate rate;
     sv_mean means[MOST_MEANS];
     size_t mean_count;
@@ -95,7 +95,6 @@ static sv_status read_selection(sv_ledger *l, summary *s, sv_error *err) {
     return SV_OK;
 }
 
-static sv_status read_all(sv_ledger *l, summary *s, sv_error *err) {
 static sv_status read_source(sv_ledger *l, summary *s, sv_error *err) {
     sv_setup setup;
     char *json = NULL;
@@ -106,9 +105,9 @@ static sv_status read_source(sv_ledger *l, summary *s, sv_error *err) {
     free(json);
     return SV_OK;
 }
+
 static sv_status read_all(sv_ledger *l, summary *s, sv_error *err) {
     SV_TRY(read_source(l, s, err));
-
     SV_TRY(sv_ledger_funnel(l, &s->funnel, err));
     SV_TRY(sv_ledger_tally(l, SV_TALLY_FAULTS, add_reason, &s->faults, err));
     SV_TRY(sv_ledger_tally(l, SV_TALLY_RULES, add_reason, &s->rules, err));
@@ -117,6 +116,8 @@ static sv_status read_all(sv_ledger *l, summary *s, sv_error *err) {
     SV_TRY(sv_ledger_current(l, SV_STAGE_JUDGE, "", &judge, err));
     s->has_judge = judge.id;
     SV_TRY(sv_ledger_judge_cost(l, judge.id, &s->judge, err));
+    SV_TRY(sv_ledger_current(l, SV_STAGE_JUDGE_IMAGE, "judge_image", &judge, err));
+    SV_TRY(sv_ledger_judge_cost(l, judge.id, &s->judge_image, err));
     SV_TRY(sv_ledger_rate(l, SV_STAGE_GENERATE, 10000, &s->rate, err));
     SV_TRY(read_selection(l, s, err));
     char hash[SV_SHA256_HEX];
@@ -160,6 +161,11 @@ static void text_funnel(const summary *s, sv_buf *b) {
     add_reasons(b, &s->failures);
     line(b, "scored", f->scored, "pictures\n");
     if (f->picked < 0) return;
+    if (s->judge_image.texts) {
+        line(b, "asked", s->judge_image.texts, "pictures of judge_image");
+        sv_buf_printf(b, " by %lld requests, %lld tokens in, %lld out\n", (long long)s->judge_image.requests, (long long)s->judge_image.tokens_in,
+                      (long long)s->judge_image.tokens_out);
+    }
     line(b, "eligible", f->eligible, "");
     sv_buf_printf(b, "pictures of %lld captions\n", (long long)f->eligible_captions);
     for (size_t i = 0; i < STEPS; i++)
@@ -206,6 +212,16 @@ static void json_reasons(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *
     if (r->other_count) yyjson_mut_obj_add_sint(doc, o, "other", r->others);
 }
 
+static void json_judge(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *key, const sv_judge_cost *c) {
+    yyjson_mut_val *j = yyjson_mut_obj_add_obj(doc, root, key);
+    yyjson_mut_obj_add_sint(doc, j, "asked", c->texts);
+    yyjson_mut_obj_add_sint(doc, j, "unclear", c->unclear);
+    yyjson_mut_obj_add_sint(doc, j, "failed", c->failed);
+    yyjson_mut_obj_add_sint(doc, j, "requests", c->requests);
+    yyjson_mut_obj_add_sint(doc, j, "tokens_in", c->tokens_in);
+    yyjson_mut_obj_add_sint(doc, j, "tokens_out", c->tokens_out);
+}
+
 static char *to_json(const summary *s) {
     const sv_funnel *f = &s->funnel;
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
@@ -231,15 +247,8 @@ static char *to_json(const summary *s) {
     json_reasons(doc, o, "fault_reasons", &s->faults);
     json_reasons(doc, o, "rejected_by", &s->rules);
     json_reasons(doc, o, "failure_reasons", &s->failures);
-    if (s->has_judge) {
-        yyjson_mut_val *j = yyjson_mut_obj_add_obj(doc, o, "judge");
-        yyjson_mut_obj_add_sint(doc, j, "asked", s->judge.texts);
-        yyjson_mut_obj_add_sint(doc, j, "unclear", s->judge.unclear);
-        yyjson_mut_obj_add_sint(doc, j, "failed", s->judge.failed);
-        yyjson_mut_obj_add_sint(doc, j, "requests", s->judge.requests);
-        yyjson_mut_obj_add_sint(doc, j, "tokens_in", s->judge.tokens_in);
-        yyjson_mut_obj_add_sint(doc, j, "tokens_out", s->judge.tokens_out);
-    }
+    if (s->has_judge) json_judge(doc, o, "judge", &s->judge);
+    if (s->judge_image.texts) json_judge(doc, o, "judge_image", &s->judge_image);
     if (s->rate.seconds >= LEAST_SECONDS) yyjson_mut_obj_add_real(doc, o, "images_per_second", (double)s->rate.count / s->rate.seconds);
     yyjson_mut_val *means = yyjson_mut_obj_add_obj(doc, o, "means");
     for (size_t i = 0; i < s->mean_count; i++) {

@@ -1,6 +1,6 @@
 /* judge_server.c - a chat server for tests, on a socket of 127.0.0.1, that answers by simple rules and fails where it is told to.
  *
- *     judge_server PORT_FILE LOG_FILE [logprobs] [score] [WHICH:FAULT …]
+ *     judge_server PORT_FILE LOG_FILE [logprobs] [score] [sees] [WHICH:FAULT …]
  *
  * WHICH: the number of a request, from 1, in the order of arrival ("3"), a range ("3-9"), or "*". FAULT: slow=MS (then answers), cut (closes without an
  * answer), half (closes within the answer), 429, 429=SECONDS (Retry-After), 429date (Retry-After as a date two seconds ahead), 500, 400, 401 (repeats
@@ -8,10 +8,12 @@
  * nologprobs (400 if log probabilities are asked for).
  *
  * The answer depends on the caption: one with "bad" gets No, with "odd" Perhaps, with "poison" HTTP 500, with "refused" HTTP 400; all others Yes. score: 2,
- * "Hm", 4 instead. The port is written to PORT_FILE once it listens. LOG_FILE gets one line a request: number, requests at once, key, caption. It ends by
+ * "Hm", 4 instead. sees: the answer depends on the picture of the request instead (its P(yes) is the sum of the data URL's letters modulo 10, by 10; without
+ * a picture HTTP 400). The log then has that number and the URL's beginning for the caption. The port is written to PORT_FILE once it listens. LOG_FILE gets one line a request: number, requests at once, key, caption. It ends by
  * itself after two minutes. JUDGE_SERVER_PORT in the environment: that port instead of a free one.
  */
 #include <arpa/inet.h>
+#include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -29,7 +31,7 @@ enum { MOST_RULES = 64, ROOM = 1 << 18 };
 typedef struct rule { long from, to; const char *fault; } rule;
 static rule rules[MOST_RULES];
 static int rule_count;
-static int has_logprobs, gives_score;
+static int has_logprobs, gives_score, sees;
 static FILE *journal;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static long requests, at_once;
@@ -82,8 +84,32 @@ static void cut_line(char *out, size_t room, const char *begin, const char *ends
     snprintf(out, room, "%.*s", (int)(n < room ? n : room - 1), begin ? begin : "");
 }
 
+/* The data URL of a request; NULL: there is none. *tenths: what its letters say. */
+static const char *picture_of(const char *request, int *tenths) {
+    const char *url = strstr(request, "data:image");
+    unsigned long sum = 0;
+    for (const char *p = url; p && *p && *p != '"'; p++) sum += (unsigned char)*p;
+    *tenths = (int)(sum % 10);
+    return url;
+}
+
+static int answer_picture(int fd, const char *request) {
+    char body[1024];
+    int tenths;
+    if (!picture_of(request, &tenths)) {
+        if (strstr(request, "apple")) return answer(fd, 200, "", "{\"choices\":[{\"message\":{\"content\":\"Yes\"}}]}");   /* the sign of life */
+        return answer(fd, 400, "", "{\"error\":{\"message\":\"there is no picture\"}}");
+    }
+    double yes = tenths ? tenths / 10.0 : 0.001;
+    snprintf(body, sizeof body, "{\"choices\":[{\"message\":{\"content\":\"%s\"},\"logprobs\":{\"content\":[{\"token\":\"%s\",\"logprob\":-0.1,\"top_logprobs\":"
+             "[{\"token\":\"Yes\",\"logprob\":%.17g},{\"token\":\"No\",\"logprob\":%.17g}]}]}}],\"usage\":{\"prompt_tokens\":300,\"completion_tokens\":1}}",
+             tenths >= 5 ? "Yes" : "No", tenths >= 5 ? "Yes" : "No", log(yes), log(1 - yes));
+    return answer(fd, 200, "", body);
+}
+
 static int answer_caption(int fd, const char *request, const char *caption) {
     char body[1024], logprobs[512] = "";
+    if (sees) return answer_picture(fd, request);
     const char *word = strstr(caption, "bad") ? "No" : strstr(caption, "odd") ? "Perhaps" : "**Yes.**";
     if (gives_score) word = strstr(caption, "bad") ? "Score: 2" : strstr(caption, "odd") ? "Hm" : "4/5";
     if (strstr(caption, "poison")) return answer(fd, 500, "", "{\"error\":{\"message\":\"the caption broke me\"}}");
@@ -156,6 +182,9 @@ static void *serve(void *arg) {
         const char *bearer = strcasestr(request, "authorization: bearer "), *mark = strstr(request, "Caption: ");
         cut_line(key, sizeof key, bearer ? bearer + 22 : "-", "\r\n");
         cut_line(caption, sizeof caption, mark ? mark + 9 : "?", "\\\"\r\n");
+        int tenths;
+        const char *picture = sees ? picture_of(request, &tenths) : NULL;
+        if (picture) snprintf(caption, sizeof caption, "%d %.30s", tenths, picture);
         pthread_mutex_lock(&lock);
         long number = ++requests, others = ++at_once;
         fprintf(journal, "%ld %ld %s %s\n", number, others, key, caption);
@@ -188,6 +217,7 @@ int main(int argc, char **argv) {
     for (int i = 3; i < argc; i++) {
         if (strcmp(argv[i], "logprobs") == 0) has_logprobs = 1;
         else if (strcmp(argv[i], "score") == 0) gives_score = 1;
+        else if (strcmp(argv[i], "sees") == 0) sees = 1;
         else if (!add_rule(argv[i])) return fprintf(stderr, "not a rule: %s\n", argv[i]), 2;
     }
     alarm(120);

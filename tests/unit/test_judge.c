@@ -112,7 +112,7 @@ static void test_error_texts(void **state) {
 static void test_request(void **state) {
     const sv_chat_settings s = {.model = "m\"1", .max_tokens = 3, .seed = INT64_MIN, .temperature = 0.5};
     sv_buf b = {0};
-    assert_int_equal(sv_chat_request(&s, "line\n\"two\"", 10, &b, &err), SV_OK);
+    assert_int_equal(sv_chat_request(&s, "line\n\"two\"", 10, NULL, &b, &err), SV_OK);
     assert_string_equal(b.data, "{\"model\":\"m\\\"1\",\"messages\":[{\"role\":\"user\",\"content\":\"line\\n\\\"two\\\"\"}],"
                         "\"max_tokens\":3,\"temperature\":0.5,\"stream\":false}");
     sv_buf_free(&b);
