@@ -181,7 +181,8 @@ static void print_memory(yyjson_val *m) {
     static const char *const phases[] = {"text", "denoise", "decode"};
     char a[32], b[32], c[32];
     if (!m) return;
-    printf("\nmemory  (%lldx%lld, batch %lld, workers %lld)\n", (long long)yyjson_get_int(yyjson_obj_get(m, "width")), (long long)yyjson_get_int(yyjson_obj_get(m, "height")),
+    printf("\nmemory  (%lldx%lld, batch %lld, workers %lld)\n",
+           (long long)yyjson_get_int(yyjson_obj_get(m, "width")), (long long)yyjson_get_int(yyjson_obj_get(m, "height")),
            (long long)yyjson_get_int(yyjson_obj_get(m, "batch")), (long long)yyjson_get_int(yyjson_obj_get(m, "workers")));
     printf("  the program itself %s\n", bytes_text(yyjson_obj_get(m, "program"), a));
     for (int i = 0; i < 3; i++) {
@@ -189,7 +190,8 @@ static void print_memory(yyjson_val *m) {
         printf("  %-8s weights %s, while they load %s, work %s\n", phases[i], bytes_text(yyjson_obj_get(p, "weights"), a), bytes_text(yyjson_obj_get(p, "loading"), b),
                bytes_text(yyjson_obj_get(p, "working"), c));
     }
-    printf("  peak %s with all parts in memory, %s one phase after the other\n", bytes_text(yyjson_obj_get(m, "together"), a), bytes_text(yyjson_obj_get(m, "by_phase"), b));
+    printf("  peak %s with all parts in memory, %s one phase after the other\n",
+           bytes_text(yyjson_obj_get(m, "together"), a), bytes_text(yyjson_obj_get(m, "by_phase"), b));
 }
 
 static sv_status run(const sv_args *args, sv_error *err) {

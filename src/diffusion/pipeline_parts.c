@@ -2,6 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "base/file.h"
 #include "base/log.h"
@@ -33,7 +36,7 @@ static void warn_of_half(const sv_pipeline *p) {
     sv_buf names = {0};
     if (strcmp(p->provider, "cpu") != 0) return;
     for (int i = 0; i < SV_PARTS; i++)
-        if (p->graphs[i].half) sv_buf_printf(&names, "%s%s", names.size ? ", " : "", p->dir.parts[i].name);
+        if (p->graphs[i].half_values) sv_buf_printf(&names, "%s%s", names.size ? ", " : "", p->dir.parts[i].name);
     if (names.size)
         sv_say(&p->log, SV_LOG_WARN, "%s: %s in half precision, which the cpu provider converts step by step: slower than a float32 export, and pictures "
                "differ a little from a GPU's", p->dir.path, names.data);
@@ -132,4 +135,7 @@ void sv_pipeline_release(sv_pipeline *p, unsigned phases) {
         sv_session_close(&p->sessions[i]);
         pthread_mutex_unlock(&p->part_locks[i]);
     }
+#ifdef __GLIBC__
+    malloc_trim(0);              /* the C library would keep what was freed */
+#endif
 }

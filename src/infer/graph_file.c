@@ -253,6 +253,8 @@ sv_status sv_graph_file_read(const char *path, sv_graph_file *out, sv_error *err
     if (map == MAP_FAILED) return sv_fail_errno(err, path, "cannot map");
     bool ok = walk_model(out, (bytes){map, (const uint8_t *)map + out->size});
     munmap(map, (size_t)out->size);
+    for (size_t i = 0; i < out->input_count; i++) out->half_values |= strstr(out->inputs[i], ":float16[") || strstr(out->inputs[i], ":bfloat16[");
+    for (size_t i = 0; i < out->output_count; i++) out->half_values |= strstr(out->outputs[i], ":float16[") || strstr(out->outputs[i], ":bfloat16[");
     if (ok) return SV_OK;
     sv_fail(err, SV_E_MODEL, path, "is not an ONNX graph, or is cut short");
     return sv_hint(err, SV_E_MODEL, "a file of a few hundred bytes is a Git LFS pointer: fetch the real one; otherwise copy or export it again");

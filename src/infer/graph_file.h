@@ -12,6 +12,7 @@ typedef struct sv_graph_file {
     uint64_t float_bytes;        /* what they take once half precision is widened to float32, as the CPU provider does */
     bool half;                   /* some floating-point weights are stored in half precision: float16 or bfloat16 */
     bool bfloat;                 /* some in bfloat16 */
+    bool half_values;            /* inputs or outputs are in half precision, and so what is computed between them */
     char **externals;            /* files of external data, relative to the graph's directory, in order of appearance */
     size_t external_count;
     char **inputs, **outputs;    /* "sample:float32[batch_size, 4, height, width]" */

@@ -103,7 +103,8 @@ static sv_status create(sv_session *s, const sv_session_options *o, sv_error *er
     SV_TRY(sv_runtime_check(s->rt, api->CreateSessionOptions(&so), SV_E_LIBRARY, "ONNX Runtime", err));
     OrtStatus *e = api->SetIntraOpNumThreads(so, threads);
     if (!e) e = api->SetInterOpNumThreads(so, 1);
-    if (!e && getenv("NOPAT")) e = api->DisableMemPattern(so);
+    /* A plan of all memory in one piece is taken besides what the first call took in small pieces: half as much again at the peak, for no time. */
+    if (!e) e = api->DisableMemPattern(so);
     if (!e) e = api->SetSessionExecutionMode(so, ORT_SEQUENTIAL);
     if (!e) e = api->SetSessionGraphOptimizationLevel(so, ORT_ENABLE_ALL);
     /* Threads of a pool that spin while they wait would take the cores from the other workers. */
@@ -140,7 +141,7 @@ static const sv_tensor_info *find(const sv_tensor_list *l, const char *name) {
 
 /* "name:float32[batch_size, 4, ?]", as graph_file.c writes it. */
 static sv_status parse_tensor(const char *path, const char *text, sv_tensor_info *t, sv_error *err) {
-    static const sv_dtype types[] = {SV_DTYPE_F32, SV_DTYPE_F16, SV_DTYPE_I64, SV_DTYPE_I32};
+    static const sv_dtype types[] = {SV_DTYPE_F32, SV_DTYPE_F16, SV_DTYPE_I64, SV_DTYPE_I32, SV_DTYPE_BOOL};
     const char *type = strchr(text, ':'), *size;
     for (const char *more; type && (more = strchr(type + 1, ':')) && more < strchr(type, '[');) type = more;   /* names may hold colons */
     t->name = sv_strndup(text, type ? (size_t)(type - text) : strlen(text));
@@ -149,7 +150,8 @@ static sv_status parse_tensor(const char *path, const char *text, sv_tensor_info
     size = type ? strchr(type, '[') : NULL;
     if (!size) return SV_OK;
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (strncmp(type + 1, sv_dtype_name(types[i]), (size_t)(size - type - 1)) == 0 && strlen(sv_dtype_name(types[i])) == (size_t)(size - type - 1)) t->type = types[i];
+        if (strncmp(type + 1, sv_dtype_name(types[i]), (size_t)(size - type - 1)) == 0 &&
+            strlen(sv_dtype_name(types[i])) == (size_t)(size - type - 1)) t->type = types[i];
     for (size++; *size && *size != ']';) {
         size_t n = strcspn(size, ",]");
         char *end;

@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -350,6 +353,75 @@ static void parts_come_and_go(void **state) {
     sv_pipeline_close(&p);
 }
 
+/* In a process of its own, whose peak is nobody else's: 0, or what went wrong in words. KB: the peak. */
+static long in_a_child(void (*work)(void *), void *user) {
+    struct rusage use;
+    int status;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        work(user);
+        _exit(0);
+    }
+    assert_int_equal(wait4(pid, &status, 0, &use), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    return use.ru_maxrss;
+}
+
+static void measure_tabletop(void *user) {
+    sv_measure_options o;
+    sv_measure_options_init(&o);
+    o.width = o.height = 256;
+    o.batch = 2;
+    if (sv_model_measure("models/tabletop", &o, user, &err) != SV_OK) _exit(1);
+}
+
+/* Two batches of three steps, with everything in memory, or (user is set) one phase after the other. */
+static void draw_tabletop(void *user) {
+    sv_pipeline *p;
+    sv_painter *w;
+    sv_condition *text, *negative;
+    sv_paint_options o;
+    sv_painted out[2] = {{{0}, 0, false}};
+    sv_picture pictures[2];
+    bool by_phase = user != NULL;
+    sv_status st = sv_pipeline_open(&p, "models/tabletop", NULL, NULL, &err);
+    sv_paint_options_init(&o);
+    o.width = o.height = 256;
+    o.batch = 2;
+    o.steps = 3;
+    if (st == SV_OK && !by_phase) st = sv_pipeline_prepare(p, SV_PHASE_DRAW, &err);
+    if (st == SV_OK) st = sv_painter_open(&w, p, &o, &err);
+    if (st == SV_OK) st = sv_pipeline_encode(p, "a small red ball", &text, &err);
+    if (st == SV_OK) st = sv_pipeline_encode(p, NULL, &negative, &err);
+    if (st == SV_OK && by_phase) sv_pipeline_release(p, SV_PHASE_TEXT);
+    for (int i = 0; i < 2 && st == SV_OK; i++) {
+        for (int k = 0; k < 2; k++) pictures[k] = (sv_picture){.text = text, .negative = negative, .seed = (uint64_t)(2 * i + k)};
+        st = sv_painter_begin(w, pictures, 2, &err);
+        if (st == SV_OK) st = sv_painter_advance(w, 3, NULL, &err);
+        if (by_phase) sv_painter_release(w, SV_PHASE_DENOISE), sv_pipeline_release(p, SV_PHASE_DENOISE);
+        for (size_t k = 0; k < 2 && st == SV_OK; k++) st = sv_painter_finish(w, k, &out[k], &err);
+        if (by_phase) sv_painter_release(w, SV_PHASE_DECODE), sv_pipeline_release(p, SV_PHASE_DECODE);
+    }
+    if (st != SV_OK) _exit(1);
+}
+
+/* What describe --memory prints is what drawing then takes, at most, and not much more than that. */
+static void measured_memory_is_met(void **state) {
+    sv_model_memory *m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(m != MAP_FAILED);
+#if defined(__SANITIZE_ADDRESS__)
+    skip();                                        /* its shadow memory is counted too */
+#endif
+    in_a_child(measure_tabletop, m);
+    uint64_t together = (uint64_t)in_a_child(draw_tabletop, NULL) * 1024, phased = (uint64_t)in_a_child(draw_tabletop, &err) * 1024;
+    assert_int_equal(m->width, 256);
+    if (together > m->together || m->together > together * 3 / 2) fail_msg("%.0f bytes taken, %.0f measured", (double)together, (double)m->together);
+    if (phased > m->by_phase || m->by_phase > phased * 3 / 2) fail_msg("by phase: %.0f bytes taken, %.0f measured", (double)phased, (double)m->by_phase);
+    assert_true(m->by_phase < m->together && m->denoise.weights > m->text.weights && m->decode.working > 0);
+    munmap(m, sizeof *m);
+}
+
 /* ---- models that are not whole ---- */
 
 static char root[64];
@@ -477,6 +549,7 @@ int main(void) {
         cmocka_unit_test(batches_keep_rows_apart),
         cmocka_unit_test(facts_and_limits),
         cmocka_unit_test(parts_come_and_go),
+        cmocka_unit_test(measured_memory_is_met),
         cmocka_unit_test(families_say_what_they_do_not_take),
         cmocka_unit_test_setup_teardown(incomplete_models_say_what_to_do, make_root, remove_root),
         cmocka_unit_test_setup_teardown(wrong_models_are_refused, make_root, remove_root),
