@@ -162,11 +162,12 @@ typedef struct sv_ssim_settings { int64_t base, low; } sv_ssim_settings;
 
 /* The scores of one picture, in the order in which they are computed and written down; `weighted` is made of them (recipe_terms.c). */
 typedef enum sv_term {
-    SV_TERM_CLIP, SV_TERM_SSIM, SV_TERM_CLEAN, SV_TERM_COLOUR, SV_TERM_CONTRAST, SV_TERM_DETAIL, SV_TERM_EXPOSURE, SV_TERM_SHARPNESS, SV_TERM_UNMARKED, SV_TERMS,
+    SV_TERM_CLIP, SV_TERM_SSIM, SV_TERM_CLEAN, SV_TERM_COLOUR, SV_TERM_CONTRAST, SV_TERM_DETAIL, SV_TERM_EXPOSURE, SV_TERM_SHARPNESS, SV_TERM_UNMARKED,
+    SV_TERM_ITM, SV_TERMS,
     SV_TERM_HELD_OUT = SV_TERMS   /* a score that nothing may use */
 } sv_term;
 #define SV_HELD_OUT "held_out"
-#define SV_TERM_FIELDS clip, ssim, clean, colour, contrast, detail, exposure, sharpness, unmarked
+#define SV_TERM_FIELDS clip, ssim, clean, colour, contrast, detail, exposure, sharpness, unmarked, itm
 extern const char *const sv_term_names[SV_TERMS];
 
 typedef struct sv_gate_settings { int64_t black; double flat; int safety; } sv_gate_settings; /* INT64_MIN, NaN: off; SV_SAFETY_… */
@@ -176,8 +177,10 @@ typedef struct sv_weight_settings {
     union { struct { double SV_TERM_FIELDS; }; double of[SV_TERMS]; };
     int scale;                /* raw|2.5 */
 } sv_weight_settings;
+typedef struct sv_itm_settings { char *model; } sv_itm_settings;                               /* NULL: no matching score */
 typedef struct sv_score_settings {
     sv_clip_settings clip;
+    sv_itm_settings itm;
     sv_held_out_settings held_out;
     sv_image_judge_settings judge_image;
     sv_ssim_settings ssim;

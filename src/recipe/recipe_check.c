@@ -285,9 +285,16 @@ static sv_status check_tie_break(const sv_recipe *r, sv_error *err) {
     return SV_OK;
 }
 
+static sv_status check_itm(const sv_recipe *r, sv_error *err) {
+    if (r->score.itm.model || !sv_recipe_uses(r, SV_TERM_ITM)) return SV_OK;
+    sv_fail(err, SV_E_RECIPE, "score.itm.model", "is missing, but the recipe uses the score itm");
+    return sv_hint(err, SV_E_RECIPE, "a directory with BlipForImageTextRetrieval as model.onnx: docs/SCORES.md");
+}
+
 static sv_status check_select(const sv_recipe *r, sv_error *err) {
     const sv_select_settings *s = &r->select;
     SV_TRY(check_tie_break(r, err));
+    SV_TRY(check_itm(r, err));
     bool has_clip = r->score.clip.model != NULL, weighs_clip = r->score.weights.clip != 0;
     if (!isnan(s->keep) && s->count != INT64_MIN) {
         return sv_hint(err, sv_fail(err, SV_E_RECIPE, "select.count", "keep is given too"),

@@ -216,6 +216,7 @@ static const sv_option weight_options[] = {
     {"exposure", SV_OPT_REAL, WEIGHT(exposure), "0", .min = 0, .max = 1e6, .help = "weight of exposure"},
     {"sharpness", SV_OPT_REAL, WEIGHT(sharpness), "0", .min = 0, .max = 1e6, .help = "weight of sharpness"},
     {"unmarked", SV_OPT_REAL, WEIGHT(unmarked), "0", .min = 0, .max = 1e6, .help = "weight of freedom from letters and watermarks"},
+    {"itm", SV_OPT_REAL, WEIGHT(itm), "0", .min = 0, .max = 1e6, .help = "weight of BLIP's probability of a match"},
     {"scale", SV_OPT_CHOICE, WEIGHT(scale), "raw", .choices = "raw|2.5", .help = "the CLIP term is the cosine, or 2.5 times it"},
     {0}};
 #define SCORE(f) AT(sv_score_settings, f)
@@ -223,10 +224,14 @@ static const sv_option score_options[] = {
     {"pillow", SV_OPT_INT, SCORE(pillow), "13", .min = 11, .max = 13, .help = "resize as Pillow 13 or, with 11, as Pillow 11 and older"},
     {"also", SV_OPT_JSON, SCORE(also), "null", .nullable = true, .choices = "a list of names",
      .help = "scores to compute although nothing uses them, as in [sharpness, contrast]: docs/SCORES.md"},
-    LATER("itm"),
+    {0}};
+#define ITM(f) AT(sv_itm_settings, f)
+static const sv_option itm_options[] = {
+    {"model", SV_OPT_PATH, ITM(model), "null", .nullable = true, .help = "a BLIP matching model as ONNX; null: none"},
     {0}};
 static const sv_section score_sections[] = {
     {"clip", SV_SECTION_MAP, clip_options, SCORE(clip), .help = "how well image and caption agree"},
+    {"itm", SV_SECTION_MAP, itm_options, SCORE(itm), .help = "BLIP's probability that the caption describes the image"},
     {"held_out", SV_SECTION_MAP, held_out_options, SCORE(held_out), .help = "a second CLIP that is reported and never selects"},
     {"judge_image", SV_SECTION_MAP, judge_image_options, SCORE(judge_image), .help = "a vision model's word on whether an image shows its caption"},
     {"ssim", SV_SECTION_MAP, ssim_options, SCORE(ssim), .help = "how much of an image survives reduction"},
@@ -247,11 +252,12 @@ static const sv_option min_options[] = {
     {"exposure", SV_OPT_REAL, MIN(exposure), "null", .nullable = true, .min = 0, .max = 1, .help = "least exposure"},
     {"sharpness", SV_OPT_REAL, MIN(sharpness), "null", .nullable = true, .min = 0, .max = 1, .help = "least sharpness"},
     {"unmarked", SV_OPT_REAL, MIN(unmarked), "null", .nullable = true, .min = 0, .max = 1, .help = "least freedom from letters and watermarks"},
+    {"itm", SV_OPT_REAL, MIN(itm), "null", .nullable = true, .min = 0, .max = 1, .help = "least probability of a match"},
     {"weighted", SV_OPT_REAL, MIN(weighted), "null", .nullable = true, .help = "least weighted score"},
     {0}};
 #define SELECT(f) AT(sv_select_settings, f)
 static const sv_option select_options[] = {
-    {"by", SV_OPT_CHOICE, SELECT(by), "weighted", .choices = "weighted|clip|ssim|random|clean|colour|contrast|detail|exposure|sharpness|unmarked",
+    {"by", SV_OPT_CHOICE, SELECT(by), "weighted", .choices = "weighted|clip|ssim|random|clean|colour|contrast|detail|exposure|sharpness|unmarked|itm",
      .help = "the score that ranks"},
     {"per_caption", SV_OPT_INT, SELECT(per_caption), "1", .min = 1, .max = 1000, .help = "best so many candidates of each caption"},
     {"keep", SV_OPT_REAL, SELECT(keep), "null", .nullable = true, .min = 0, .max = 1, .help = "top share of the captions, as 10% or 0.1"},

@@ -7,7 +7,7 @@
 const char *const sv_term_names[SV_TERMS] = {
     [SV_TERM_CLIP] = "clip",         [SV_TERM_SSIM] = "ssim",     [SV_TERM_CLEAN] = "clean",       [SV_TERM_COLOUR] = "colour",
     [SV_TERM_CONTRAST] = "contrast", [SV_TERM_DETAIL] = "detail", [SV_TERM_EXPOSURE] = "exposure", [SV_TERM_SHARPNESS] = "sharpness",
-    [SV_TERM_UNMARKED] = "unmarked",
+    [SV_TERM_UNMARKED] = "unmarked", [SV_TERM_ITM] = "itm",
 };
 
 sv_term sv_by_term(int by) {

@@ -8,6 +8,7 @@
 #include "stages/image_judge.h"
 #include "stages/produce.h"
 #include "synthvlm/dataset.h"
+#include "synthvlm/score.h"
 
 static sv_status check_model(const sv_recipe *r, sv_error *err) {
     sv_model_dir model;
@@ -32,6 +33,10 @@ static sv_status check_models(const sv_recipe *r, sv_error *err) {
         st = sv_fail(err, SV_E_MODEL, r->score.clip.model, "no such directory");
         sv_hint(err, st, "score.clip.model is a local CLIP directory with ONNX parts; null turns CLIPScore off");
     }
+    if (st == SV_OK && r->score.itm.model && !sv_itm_is_model(r->score.itm.model)) {
+        st = sv_fail(err, SV_E_MODEL, r->score.itm.model, sv_is_dir(r->score.itm.model) ? "is not a BLIP model" : "no such directory");
+        sv_hint(err, st, "score.itm.model is a local directory with BlipForImageTextRetrieval as model.onnx; null turns this score off");
+    }
     return st;
 }
 
@@ -40,6 +45,7 @@ sv_status sv_stage_generate(const char *dir, const sv_recipe *r, const sv_stage_
     SV_TRY(check_models(r, err));
     sv_status st = sv_rundir_open(&run, dir, r, o, err);
     if (st == SV_OK) st = sv_generate(run, false, report, err);
+    if (st == SV_OK) st = sv_ledger_count_shares(run->ledger, SV_SHARE_DRAWN, true, err);
     sv_rundir_close(&run);
     return st;
 }
@@ -126,7 +132,9 @@ static sv_status run_all(sv_rundir *run, sv_error *err) {
     sv_status selected = sv_select_asking(run, NULL, err);
     if (selected != SV_OK && selected != SV_SHORT) return selected;
     sv_error later = {0};
-    sv_status st = deliver(run, &later);
+    sv_status st = sv_ledger_count_shares(run->ledger, SV_SHARE_DRAWN, true, &later);
+    if (st == SV_OK) st = sv_ledger_count_shares(run->ledger, SV_SHARE_PICKED, false, &later);
+    if (st == SV_OK) st = deliver(run, &later);
     if (st == SV_OK) return selected;
     if (err) *err = later;
     return st;

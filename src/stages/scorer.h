@@ -12,6 +12,7 @@
 /* What scorers keep of a caption. */
 struct sv_scored_text {
     float *clip, *held_out;      /* [dim], NULL where that CLIP is off */
+    char *text;                  /* itself, for scorers that look at both sides together; NULL where there is none */
 };
 
 /* Memory of one thread. */
@@ -34,7 +35,7 @@ typedef struct sv_scorer_kind {
                        const sv_image *const *images, double *values, sv_error *err);
 } sv_scorer_kind;
 
-extern const sv_scorer_kind sv_scorer_clip, sv_scorer_ssim, sv_scorer_held_out;
+extern const sv_scorer_kind sv_scorer_clip, sv_scorer_ssim, sv_scorer_held_out, sv_scorer_itm;
 /* Cosine of a text's embedding (length 1) and a picture's as it is kept in half precision. */
 double sv_kept_cosine(const float *text, const float *kept, size_t dim);
 /* For every measure of image/quality.h. */

@@ -9,7 +9,7 @@
 /* In the order of sv_term; what is only told comes last. */
 static const sv_scorer_kind *const kinds[] = {
     &sv_scorer_clip, &sv_scorer_ssim, &sv_scorer_clean, &sv_scorer_colour, &sv_scorer_contrast, &sv_scorer_detail,
-    &sv_scorer_exposure, &sv_scorer_sharpness, &sv_scorer_unmarked, &sv_scorer_held_out,
+    &sv_scorer_exposure, &sv_scorer_sharpness, &sv_scorer_unmarked, &sv_scorer_itm, &sv_scorer_held_out,
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 _Static_assert((int)KINDS <= (int)SV_MOST_SCORERS, "raise SV_MOST_SCORERS");
@@ -21,6 +21,7 @@ struct sv_scorers {
     const sv_scorer_kind *kind[KINDS];
     void *state[KINDS];
     sv_clip *clip, *held_out;    /* also what prepares texts; owned through state */
+    bool itm;                    /* texts are kept as they are */
     sv_embeddings *kept;         /* NULL: none are kept */
 };
 
@@ -38,6 +39,7 @@ sv_status sv_scorers_open(sv_scorers **out, const sv_recipe *r, int rows, sv_err
             return st;
         }
         if (kinds[i] == &sv_scorer_clip) s->clip = s->state[s->count];
+        if (kinds[i] == &sv_scorer_itm) s->itm = true;
         if (kinds[i] == &sv_scorer_held_out) s->held_out = s->state[s->count];
         s->kind[s->count++] = kinds[i];
     }
@@ -115,6 +117,7 @@ sv_status sv_scorers_prepare(const sv_scorers *s, const char *text, sv_scored_te
     if (!t) return sv_fail_memory(err, "caption", sizeof *t);
     sv_status st = embed(s->clip, text, &t->clip, err);
     if (st == SV_OK) st = embed(s->held_out, text, &t->held_out, err);
+    if (st == SV_OK && s->itm && !(t->text = sv_strdup(text))) st = sv_fail_memory(err, "caption", 0);
     if (st != SV_OK) sv_scored_text_free(out);
     return st;
 }
@@ -123,6 +126,7 @@ void sv_scored_text_free(sv_scored_text **t) {
     if (!*t) return;
     free((*t)->clip);
     free((*t)->held_out);
+    free((*t)->text);
     free(*t);
     *t = NULL;
 }
