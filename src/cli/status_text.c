@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MOST_SOURCES = 20, MOST_CONCEPTS = 12 };   /* rows on the screen */
+
 const char *sv_cli_count(int64_t n, char buf[32]) {
     char digits[24];
     snprintf(digits, sizeof digits, "%lld", (long long)(n < 0 ? -n : n));
@@ -175,6 +177,45 @@ static void selection(FILE *out, yyjson_val *root) {
     }
 }
 
+/* Where captions are from, how far they came, and what share of the picks is theirs; one source alone needs no table. */
+static void sources(FILE *out, yyjson_val *root) {
+    static const char *const steps[] = {"captions", "kept", "sampled", "drawn", "picked"};
+    yyjson_val *list = yyjson_obj_get(root, "by_source"), *s;
+    size_t i, n, shown = 0;
+    int64_t picked = 0;
+    char buf[32];
+    if (yyjson_arr_size(list) < 2) return;
+    yyjson_arr_foreach(list, i, n, s) picked += number(s, "picked");
+    fprintf(out, "%-24s", "by source");
+    for (size_t k = 0; k < 5; k++) fprintf(out, " %12s", steps[k]);
+    fprintf(out, "\n");
+    yyjson_arr_foreach(list, i, n, s) {
+        if (shown++ == MOST_SOURCES) break;
+        fprintf(out, "  %-22.60s", text(s, "source"));
+        for (size_t k = 0; k < 5; k++) fprintf(out, " %12s", sv_cli_count(number(s, steps[k]), buf));
+        if (picked) fprintf(out, "  %5.1f%%", 100.0 * (double)number(s, "picked") / (double)picked);
+        fprintf(out, "\n");
+    }
+    if (n > MOST_SOURCES) fprintf(out, "  and %zu more: --json has them\n", n - MOST_SOURCES);
+}
+
+static void concepts(FILE *out, yyjson_val *root) {
+    yyjson_val *list = yyjson_obj_get(root, "concepts"), *c;
+    size_t i, n;
+    char a[32], b[32], cap[48] = "", quota[48] = "";
+    if (!yyjson_arr_size(list)) return;
+    fprintf(out, "%-24s %12s %12s\n", "by concept", "captions", "balanced");
+    yyjson_arr_foreach(list, i, n, c) {
+        if (i == MOST_CONCEPTS) break;
+        const char *name = text(c, "concept");
+        cap[0] = quota[0] = 0;
+        if (yyjson_obj_get(c, "cap")) snprintf(cap, sizeof cap, "  cap %lld", (long long)number(c, "cap"));
+        if (yyjson_obj_get(c, "quota")) snprintf(quota, sizeof quota, "  quota %lld", (long long)number(c, "quota"));
+        fprintf(out, "  %-22.60s %12s %12s%s%s\n", *name ? name : "(none of them)", sv_cli_count(number(c, "captions"), a), sv_cli_count(number(c, "kept"), b), cap, quota);
+    }
+    if (n > MOST_CONCEPTS) fprintf(out, "  and more: --json has a hundred, the ledger's view concept_counts all\n");
+}
+
 static void exports(FILE *out, yyjson_val *root) {
     size_t i, n;
     yyjson_val *e;
@@ -197,6 +238,8 @@ void sv_cli_status_text(FILE *out, yyjson_val *root, int parts) {
     if (parts & SV_SHOW_CAPTIONS) captions(out, root);
     if (parts & SV_SHOW_IMAGES) images(out, root);
     if (parts & SV_SHOW_SELECTION) selection(out, root);
+    if (parts == SV_SHOW_ALL) sources(out, root);
+    if (parts & SV_SHOW_CAPTIONS) concepts(out, root);
     if (parts & SV_SHOW_EXPORTS) exports(out, root);
 }
 

@@ -368,6 +368,14 @@ sv_status sv_ledger_find_hash(sv_ledger *l, int64_t generate, int64_t number, in
 /* Good candidates of sampled captions without hashes, after (number, k), in order; of each item number, k and file. */
 sv_status sv_ledger_to_hash(sv_ledger *l, sv_scope scope, int64_t generate, int64_t after_number, int after_k, size_t limit, sv_file_batch *out,
                             sv_error *err);
+/* Every hash of a generate setup, in order; compared: by the gate against duplicates. Streams; fn must not change the ledger. */
+typedef sv_status (*sv_hash_fn)(void *user, int64_t number, int k, const sv_hashes *h, bool compared, sv_error *err);
+sv_status sv_ledger_each_hash(sv_ledger *l, int64_t generate, sv_hash_fn fn, void *user, sv_error *err);
+/* Notes that all of them have been compared. */
+sv_status sv_ledger_mark_compared(sv_ledger *l, int64_t generate, sv_error *err);
+/* Turns a good candidate into a failed one; its scores, hashes, and exports with it are forgotten. *file: the file it had (malloc). */
+sv_status sv_ledger_refuse_candidate(sv_ledger *l, int64_t generate, int64_t number, int k, const char *reason, const char *detail, char **file,
+                                     sv_error *err);
 /* Whether every good candidate has hashes, by two counts: what spares the walk. */
 sv_status sv_ledger_all_hashed(sv_ledger *l, int64_t generate, bool *all, sv_error *err);
 
@@ -468,6 +476,13 @@ typedef enum sv_share_of { SV_SHARE_CAPTIONS, SV_SHARE_KEPT, SV_SHARE_SAMPLED, S
 sv_status sv_ledger_count_shares(sv_ledger *l, sv_share_of what, bool again, sv_error *err);
 /* What was counted last, the largest source first. name: what captions state as their source, or the file's name. */
 typedef struct sv_share { const char *name; int64_t captions, kept, sampled, drawn, picked; } sv_share;
+static inline void sv_share_add(sv_share *to, const sv_share *s) {
+    to->captions += s->captions;
+    to->kept += s->kept;
+    to->sampled += s->sampled;
+    to->drawn += s->drawn;
+    to->picked += s->picked;
+}
 typedef sv_status (*sv_share_fn)(void *user, const sv_share *share, sv_error *err);
 sv_status sv_ledger_each_share(sv_ledger *l, sv_share_fn fn, void *user, sv_error *err);
 

@@ -72,7 +72,7 @@ static const char *const tables_2[] = {
 static const char *const tables_3[] = {
     "ALTER TABLE verdicts ADD COLUMN detail TEXT",
     "CREATE TABLE hashes(generate INTEGER NOT NULL, number INTEGER NOT NULL, k INTEGER NOT NULL, phash INTEGER NOT NULL, dhash INTEGER NOT NULL,"
-    " PRIMARY KEY(generate, number, k)) STRICT, WITHOUT ROWID",
+    " compared INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(generate, number, k)) STRICT, WITHOUT ROWID",
     "CREATE TABLE drops(selection INTEGER NOT NULL, number INTEGER NOT NULL, k INTEGER NOT NULL, reason TEXT NOT NULL, of_number INTEGER, of_k INTEGER,"
     " PRIMARY KEY(selection, number, k)) STRICT, WITHOUT ROWID",
     "ALTER TABLE picks ADD COLUMN manual INTEGER NOT NULL DEFAULT 0",
@@ -244,7 +244,7 @@ static const char *const views[] = {
     " UNION ALL SELECT 'score', s.name || ' ' || s.hash || ' ' || g.hash || printf(' %012d-%06d', x.number, x.k),"
     "  CASE WHEN x.value IS NULL THEN 'not finite' ELSE printf('%!.17g', x.value) END"
     "  FROM scores x JOIN setups s ON s.id = x.setup JOIN setups g ON g.id = x.generate"
-    " UNION ALL SELECT 'hash', g.hash || printf(' %012d-%06d', h.number, h.k), printf('%016x %016x', h.phash, h.dhash)"
+    " UNION ALL SELECT 'hash', g.hash || printf(' %012d-%06d', h.number, h.k), printf('%016x %016x %d', h.phash, h.dhash, h.compared)"
     "  FROM hashes h JOIN setups g ON g.id = h.generate"
     " UNION ALL SELECT 'preview', g.hash || printf(' %012d-%06d %06d', v.number, v.k, v.calls), printf('%!.17g', v.value)"
     "  FROM previews v JOIN setups g ON g.id = v.generate"

@@ -98,6 +98,7 @@ static sv_status curate_with(sv_rundir *run, sv_process *process, sv_pictures *p
     SV_TRY(sv_sample_captions(run, balance, curate->id, drawn_by.id, report->kept, err));
     SV_TRY(sv_ledger_use(run->ledger, SV_STAGE_SAMPLE, &drawn_by.id, 1, err));
     SV_TRY(sv_ledger_sample_count(run->ledger, drawn_by.id, &report->sampled, err));
+    for (sv_share_of what = SV_SHARE_CAPTIONS; what <= SV_SHARE_SAMPLED; what++) SV_TRY(sv_ledger_count_shares(run->ledger, what, !report->idle, err));
     if (!report->idle)
         sv_rundir_event(run, "curate", (sv_field[]){SV_TEXT("setup", curate->hash), SV_INT("captions", report->captions), SV_INT("kept", report->kept),
                         SV_INT("sampled", report->sampled)}, 4);

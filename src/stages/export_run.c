@@ -90,6 +90,27 @@ static char *canonical(const char *options) {
     return text;
 }
 
+enum { MOST_SHARES = 100 };      /* sources that are named; the others are one row */
+
+typedef struct shares { sv_share list[MOST_SHARES + 1]; size_t count; } shares;
+
+static sv_status add_share(void *user, const sv_share *s, sv_error *err) {
+    shares *all = user;
+    bool named = all->count < MOST_SHARES;
+    sv_share *to = &all->list[named ? all->count : MOST_SHARES];
+    sv_share_add(to, s);
+    if (to->name) return SV_OK;   /* the others' row has its name */
+    all->count++;
+    to->name = sv_strdup(named ? s->name : "others");
+    return to->name ? SV_OK : sv_fail_memory(err, "sources", 0);
+}
+
+/* Counts are as of now: picks of a selection made earlier, too. */
+static sv_status read_shares(sv_rundir *run, shares *all, sv_error *err) {
+    SV_TRY(sv_ledger_count_shares(run->ledger, SV_SHARE_PICKED, false, err));
+    return sv_ledger_each_share(run->ledger, add_share, all, err);
+}
+
 static sv_status export_one(sv_rundir *run, const sv_export_settings *s, int64_t selection, const sv_export_facts *facts, sv_error *err) {
     const char *format = sv_export_formats[s->format]->name;
     sv_export *x = NULL;
@@ -130,10 +151,13 @@ sv_status sv_export_run(sv_rundir *run, sv_error *err) {
         sv_fail(err, SV_E_INPUT, run->dir, "nothing has been selected yet");
         return sv_hint(err, SV_E_INPUT, "`synthvlm select %s` selects, `synthvlm run %s` does everything", run->dir, run->dir);
     }
+    shares by_source = {.count = 0};
     sv_status st = read_provenance(run, hash, &p, err);
+    if (st == SV_OK) st = read_shares(run, &by_source, err);
     const sv_export_facts facts = {.name = run->recipe->name, .seed = run->recipe->seed, .run_dir = run->dir, .stop = run->o.stop, .setups = p.setups,
-        .setup_count = p.count};
+        .setup_count = p.count, .shares = by_source.list, .share_count = by_source.count};
     for (size_t i = 0; st == SV_OK && i < run->recipe->export_count; i++) st = export_one(run, &run->recipe->exports[i], selection, &facts, err);
     for (size_t i = 0; i < p.count; i++) free(p.json[i]);
+    for (size_t i = 0; i < by_source.count; i++) free((char *)by_source.list[i].name);
     return st;
 }

@@ -630,6 +630,12 @@ sv_status sv_stage_select(const char *dir, const sv_recipe *r, const sv_stage_op
     if (st == SV_OK) st = sv_image_judge_open(run, &judge, err);   /* its answers so far count; nothing is asked */
     sv_image_judge_close(&judge);
     if (st == SV_OK) st = sv_select(run, report, err);
+    sv_error later;
+    if (st == SV_OK || st == SV_SHORT) {
+        sv_status counted = sv_ledger_count_shares(run->ledger, SV_SHARE_PICKED, false, &later);
+        if (counted != SV_OK && err) *err = later;
+        if (counted != SV_OK) st = counted;
+    }
     sv_rundir_close(&run);
     return st;
 }

@@ -55,6 +55,57 @@ static sv_status add_export(void *user, const sv_export_row *row, sv_error *err)
     return SV_OK;
 }
 
+enum { MOST_SOURCES = 100 };
+
+typedef struct listing { answer *a; yyjson_mut_val *list; int64_t count; sv_share others; } listing;
+
+static void put_share(answer *a, yyjson_mut_val *list, const sv_share *s) {
+    yyjson_mut_val *o = yyjson_mut_obj(a->doc);
+    if (!yyjson_mut_arr_append(list, o)) a->failed = true;
+    put_text(a, o, "source", s->name);
+    put_int(a, o, "captions", s->captions);
+    put_int(a, o, "kept", s->kept);
+    put_int(a, o, "sampled", s->sampled);
+    put_int(a, o, "drawn", s->drawn);
+    put_int(a, o, "picked", s->picked);
+}
+
+static sv_status add_share(void *user, const sv_share *s, sv_error *err) {
+    listing *l = user;
+    if (l->count++ < MOST_SOURCES) put_share(l->a, l->list, s);
+    else sv_share_add(&l->others, s);
+    return SV_OK;
+}
+
+/* Captions by where they are from; beyond the largest hundred in one row. */
+static sv_status put_sources(answer *a, yyjson_mut_val *root, sv_ledger *l, sv_error *err) {
+    listing sources = {a, put(a, root, "by_source", yyjson_mut_arr(a->doc)), 0, {.name = "others"}};
+    SV_TRY(sv_ledger_each_share(l, add_share, &sources, err));
+    if (sources.count > MOST_SOURCES) put_share(a, sources.list, &sources.others);
+    return SV_OK;
+}
+
+static sv_status add_concept(void *user, const sv_concept_row *row, sv_error *err) {
+    counting *c = user;
+    yyjson_mut_val *o = yyjson_mut_obj(c->a->doc);
+    if (!yyjson_mut_arr_append(c->o, o)) c->a->failed = true;
+    put_text(c->a, o, "concept", row->name);
+    put_int(c->a, o, "captions", row->captions);
+    if (row->cap >= 0) put_int(c->a, o, "cap", row->cap);
+    if (row->quota) put_int(c->a, o, "quota", row->quota);
+    put_int(c->a, o, "kept", row->kept);
+    return SV_OK;
+}
+
+/* What captions speak of, the most frequent hundred concepts ("" : none), if the recipe names any. */
+static sv_status put_concepts(answer *a, yyjson_mut_val *root, sv_ledger *l, sv_error *err) {
+    sv_setup setup;
+    SV_TRY(sv_ledger_current(l, SV_STAGE_CONCEPTS, "", &setup, err));
+    if (!setup.id) return SV_OK;
+    counting c = {a, put(a, root, "concepts", yyjson_mut_arr(a->doc))};
+    return sv_ledger_concept_table(l, 100, add_concept, &c, err);
+}
+
 static sv_status put_setup(answer *a, yyjson_mut_val *o, sv_ledger *l, sv_stage stage, sv_error *err) {
     sv_setup s;
     SV_TRY(sv_ledger_current(l, stage, "", &s, err));
@@ -179,6 +230,8 @@ static sv_status tell(answer *a, yyjson_mut_val *root, const char *dir, sv_ledge
     if (parsed) put(a, root, "selection", yyjson_val_mut_copy(a->doc, yyjson_doc_get_root(parsed)));
     yyjson_doc_free(parsed);
     free(selection);
+    SV_TRY(put_sources(a, root, l, err));
+    SV_TRY(put_concepts(a, root, l, err));
     counting exports = {a, put(a, root, "exports", yyjson_mut_arr(a->doc))};
     return sv_ledger_each_export(l, add_export, &exports, err);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/utf8.h"
 #include "stages/adopt.h"
 #include "stages/rundir.h"
 #include "synthvlm/stages.h"
@@ -25,6 +26,9 @@ static const struct { const char *key, *text; } step_names[] = {
     {"quota_full", "over the quota of their source or concept"}, {"quota_reserved", "in places kept for the least of others"}};
 enum { STEPS = sizeof step_names / sizeof step_names[0] };
 
+enum { MOST_SHARES = 20 };
+
+typedef struct share_line { char name[64]; sv_share counts; } share_line;   /* counts.name is not used */
 typedef struct export_line { char path[128]; int64_t pairs, bytes; bool current; } export_line;
 
 /* All that is shown, whatever the form. */
@@ -46,6 +50,8 @@ typedef struct summary {
     export_line exports[MOST_EXPORTS];
     size_t export_count;
     bool has_sheet;
+    share_line shares[MOST_SHARES + 1];   /* the last one is for all others */
+    size_t share_count;
 } summary;
 
 static sv_status add_reason(void *user, const char *name, int64_t count, sv_error *err) {
@@ -68,6 +74,19 @@ static sv_status add_export(void *user, const sv_export_row *row, sv_error *err)
     e->pairs = row->pairs;
     e->bytes = row->bytes;
     e->current = row->selection == s->selection;
+    return SV_OK;
+}
+
+static sv_status add_share(void *user, const sv_share *row, sv_error *err) {
+    summary *s = user;
+    share_line *line = &s->shares[s->share_count < MOST_SHARES ? s->share_count++ : MOST_SHARES];
+    bool others = line == &s->shares[MOST_SHARES];
+    snprintf(line->name, sizeof line->name, "%s", others ? "others" : row->name);
+    line->name[sv_utf8_valid(line->name, strlen(line->name))] = 0;   /* cut in the middle of a character */
+    for (char *p = line->name; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7F) *p = '?';         /* nothing from data is sent to the terminal as it is */
+    if (others) s->share_count = MOST_SHARES + 1;
+    sv_share_add(&line->counts, row);
     return SV_OK;
 }
 
@@ -123,6 +142,7 @@ static sv_status read_all(sv_ledger *l, summary *s, sv_error *err) {
     char hash[SV_SHA256_HEX];
     int64_t picked;
     SV_TRY(sv_ledger_current_selection(l, &s->selection, hash, &picked, err));
+    SV_TRY(sv_ledger_each_share(l, add_share, s, err));
     return sv_ledger_each_export(l, add_export, s, err);
 }
 
@@ -179,6 +199,33 @@ static void text_means(const summary *s, sv_buf *b) {
     if (!s->mean_count) return;
     sv_buf_printf(b, "\n  mean score     %8s   selected\n", s->own ? "taken in" : "drawn");
     for (size_t i = 0; i < s->mean_count; i++) sv_buf_printf(b, "  %-14s %8.4f   %8.4f\n", s->means[i].name, s->means[i].before, s->means[i].after);
+}
+
+/* Where the captions are from, and the pairs; one source alone needs no table. */
+static void text_shares(const summary *s, sv_buf *b) {
+    if (s->share_count < 2) return;
+    sv_buf_puts(b, "\n  by source              captions       kept    sampled      drawn   selected\n");
+    for (size_t i = 0; i < s->share_count; i++) {
+        const sv_share *c = &s->shares[i].counts;
+        sv_buf_printf(b, "  %-20.60s %10lld %10lld %10lld %10lld %10lld", s->shares[i].name, (long long)c->captions, (long long)c->kept, (long long)c->sampled,
+                      (long long)c->drawn, (long long)c->picked);
+        if (s->funnel.picked > 0) sv_buf_printf(b, "  %5.1f%%", 100.0 * (double)c->picked / (double)s->funnel.picked);
+        sv_buf_putc(b, '\n');
+    }
+}
+
+static void json_shares(yyjson_mut_doc *doc, yyjson_mut_val *root, const summary *s) {
+    yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, root, "by_source");
+    for (size_t i = 0; i < s->share_count; i++) {
+        const sv_share *c = &s->shares[i].counts;
+        yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, list);
+        yyjson_mut_obj_add_str(doc, o, "source", s->shares[i].name);
+        yyjson_mut_obj_add_sint(doc, o, "captions", c->captions);
+        yyjson_mut_obj_add_sint(doc, o, "kept", c->kept);
+        yyjson_mut_obj_add_sint(doc, o, "sampled", c->sampled);
+        yyjson_mut_obj_add_sint(doc, o, "drawn", c->drawn);
+        yyjson_mut_obj_add_sint(doc, o, "picked", c->picked);
+    }
 }
 
 static void place(sv_buf *b, const char *label, const char *dir, const char *path, const char *remark) {
@@ -256,6 +303,7 @@ static char *to_json(const summary *s) {
         yyjson_mut_obj_add_real(doc, m, "before", s->means[i].before);
         yyjson_mut_obj_add_real(doc, m, "after", s->means[i].after);
     }
+    json_shares(doc, o, s);
     yyjson_mut_val *exports = yyjson_mut_obj_add_arr(doc, o, "datasets");
     for (size_t i = 0; i < s->export_count; i++) {
         yyjson_mut_val *e = yyjson_mut_arr_add_obj(doc, exports);
@@ -287,6 +335,7 @@ sv_status sv_run_summary(const char *dir, bool json, char **text, sv_error *err)
         sv_buf_printf(&b, "%s\n\n", dir);
         text_funnel(s, &b);
         text_means(s, &b);
+        text_shares(s, &b);
         text_places(s, &b);
         *text = b.failed ? NULL : sv_strdup(b.data);
     }

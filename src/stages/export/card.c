@@ -84,6 +84,18 @@ static void add_tallies(sv_buf *b, const char *key, const tallies *t) {
     sv_buf_puts(b, "},\n");
 }
 
+static void add_shares(sv_buf *b, const sv_export_facts *f) {
+    sv_buf_puts(b, " \"captions\": [");
+    for (size_t i = 0; i < f->share_count; i++) {
+        const sv_share *s = &f->shares[i];
+        sv_buf_printf(b, "%s\n  {\"source\": ", i ? "," : "");
+        sv_export_json_text(b, s->name);
+        sv_buf_printf(b, ", \"captions\": %lld, \"kept\": %lld, \"sampled\": %lld, \"drawn\": %lld, \"picked\": %lld}", (long long)s->captions,
+                      (long long)s->kept, (long long)s->sampled, (long long)s->drawn, (long long)s->picked);
+    }
+    sv_buf_puts(b, "],\n");
+}
+
 static void add_scores(sv_buf *b, const tallies *t) {
     char mean[32], least[32], most[32];
     sv_buf_puts(b, " \"scores\": {");
@@ -107,6 +119,7 @@ static sv_status write_json(sv_export_job *job, const sv_exporter *format, const
                   (long long)job->pairs, sv_version(), (long long)f->seed);
     add_tallies(&b, "licenses", &counts->licenses);
     add_tallies(&b, "sources", &counts->sources);
+    add_shares(&b, f);
     add_scores(&b, &counts->scores);
     sv_buf_puts(&b, " ");
     if (job->details.size) sv_buf_add(&b, job->details.data, job->details.size);
@@ -161,6 +174,21 @@ static bool own_pictures(const sv_export_facts *f) {
     return false;
 }
 
+/* How far the captions of each source came, and what share of the pairs is theirs. */
+static void add_share_table(sv_buf *b, const sv_export_facts *f) {
+    int64_t pairs = 0;
+    if (!f->share_count) return;
+    for (size_t i = 0; i < f->share_count; i++) pairs += f->shares[i].picked;
+    sv_buf_puts(b, "\n| captions of | read | kept | sampled | drawn | pairs | share |\n| --- | --- | --- | --- | --- | --- | --- |\n");
+    for (size_t i = 0; i < f->share_count; i++) {
+        const sv_share *s = &f->shares[i];
+        sv_buf_puts(b, "| ");
+        add_plain(b, s->name);
+        sv_buf_printf(b, " | %lld | %lld | %lld | %lld | %lld | %.1f %% |\n", (long long)s->captions, (long long)s->kept, (long long)s->sampled, (long long)s->drawn,
+                      (long long)s->picked, pairs ? 100.0 * (double)s->picked / (double)pairs : 0);
+    }
+}
+
 static sv_status write_readme(sv_export_job *job, const sv_exporter *format, const sv_export_counts *counts, sv_error *err) {
     sv_buf b = {0};
     sv_buf_puts(&b, "---\npretty_name: ");
@@ -181,6 +209,7 @@ static sv_status write_readme(sv_export_job *job, const sv_exporter *format, con
                     "## Origin of the captions\n");
     add_table(&b, "licence", &counts->licenses);
     add_table(&b, "source", &counts->sources);
+    add_share_table(&b, job->facts);
     sv_buf_puts(&b, "\n## Scores\n\n| score | mean | least | most |\n| --- | --- | --- | --- |\n");
     for (size_t i = 0; i < counts->scores.count; i++) {
         const tally *s = &counts->scores.items[i];

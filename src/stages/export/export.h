@@ -28,6 +28,8 @@ typedef struct sv_export_facts {
     const volatile int *stop;    /* polled between pairs (SV_E_STOPPED); may be NULL */
     const sv_export_setup *setups;
     size_t setup_count;
+    const sv_share *shares;      /* captions by source, at each step; may be none */
+    size_t share_count;
 } sv_export_facts;
 
 typedef struct sv_export_report {
