@@ -16,6 +16,7 @@
     /* Text */         \
     X(caption_stats)   \
     X(calibrate)       \
+    X(concepts)        \
     X(tokenize)        \
     /* Images */       \
     X(txt2img)         \

@@ -8,6 +8,7 @@
 #define SV_TEXT_CONCEPTS_H
 
 #include "base/str.h"
+#include "synthvlm/concepts.h"
 
 #define SV_MOST_CONCEPTS 2000000   /* MetaCLIP's metadata has half a million */
 
@@ -32,11 +33,6 @@ sv_status sv_concepts_pattern(sv_concepts *c, size_t number, const char *pattern
 /* Adds every concept of a list: lines "name: word, phrase, …", "name: /pattern/" or just "word"; "#" begins a comment line. A text that begins with [ is
  * a JSON array of words, each a concept of its own (MetaCLIP's metadata.json). Errors name `where` and the line. */
 sv_status sv_concepts_list(sv_concepts *c, const char *text, size_t size, const char *where, sv_error *err);
-
-/* The lists that come with the program: name, one line about it, text; NULL after the last. */
-typedef struct sv_concept_list { const char *name, *help, *text; } sv_concept_list;
-const sv_concept_list *sv_concept_list_at(size_t i);
-const sv_concept_list *sv_concept_list_find(const char *name);
 
 /* One thread's memory. Zero-initialise, sv_concept_scratch_free. */
 typedef struct sv_concept_scratch {
