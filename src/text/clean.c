@@ -102,7 +102,7 @@ static void add_single_spaced(const char *text, size_t n, sv_buf *out) {
 sv_status sv_clean_openai(const char *in, size_t n, sv_buf *out, sv_error *err) {
     sv_buf_clear(out);
     sv_buf fixed = {0}, other = {0};
-    sv_status st = sv_fix_unicode(in, n, &fixed, err);
+    sv_status st = sv_fix_unicode(in, n, SV_NFC, &fixed, err);
     for (int k = 0; k < 2 && st == SV_OK && memchr(fixed.data ? fixed.data : "", '&', fixed.size); k++) {
         st = sv_html_unescape(fixed.data, fixed.size, &other, err);
         sv_buf t = fixed;

@@ -8,10 +8,11 @@
 #define SV_TEXT_CLEAN_H
 
 #include "base/str.h"
+#include "text/nfc.h"
 
-/* ftfy.fix_text(text, normalization="NFC") of ftfy 6.3.1, line by line: HTML entities (until a "<" is seen), wrongly decoded text, C1
- * controls, Latin ligatures, character width, curly quotes, line breaks, terminal escapes, control characters, NFC. */
-sv_status sv_fix_unicode(const char *in, size_t n, sv_buf *out, sv_error *err);
+/* ftfy.fix_text(text, normalization=form) of ftfy 6.3.1, line by line: HTML entities (until a "<" is seen), wrongly decoded text, C1
+ * controls, Latin ligatures, character width, curly quotes, line breaks, terminal escapes, control characters, the normal form. */
+sv_status sv_fix_unicode(const char *in, size_t n, sv_normal_form form, sv_buf *out, sv_error *err);
 
 /* Python's html.unescape: named references with and without ";" by longest match, numeric ones as HTML 5 reads them. */
 sv_status sv_html_unescape(const char *in, size_t n, sv_buf *out, sv_error *err);

@@ -209,7 +209,7 @@ static bool is_untouched(const char *in, size_t n, bool entities) {
 }
 
 /* Repeats the fixes until none changes anything. */
-static sv_status fix_segment(const char *in, size_t n, bool entities, sv_buf *out, sv_error *err) {
+static sv_status fix_segment(const char *in, size_t n, bool entities, sv_normal_form form, sv_buf *out, sv_error *err) {
     if (is_untouched(in, n, entities)) {
         sv_buf_add(out, in, n);
         return sv_buf_ok(out, err);
@@ -244,7 +244,7 @@ static sv_status fix_segment(const char *in, size_t n, bool entities, sv_buf *ou
         sv_buf_clear(&normal);
         sv_cps_encode(&text, &bytes);
         st = sv_buf_ok(&bytes, err);
-        if (st == SV_OK) st = sv_nfc_append(bytes.data, bytes.size, false, &normal, err);
+        if (st == SV_OK) st = sv_normal_append(form, bytes.data, bytes.size, &normal, err);
         if (st != SV_OK) break;
         text.size = 0;
         sv_cps_add_utf8(&text, normal.data, normal.size);
@@ -262,7 +262,7 @@ static sv_status fix_segment(const char *in, size_t n, bool entities, sv_buf *ou
     return st;
 }
 
-sv_status sv_fix_unicode(const char *in, size_t n, sv_buf *out, sv_error *err) {
+sv_status sv_fix_unicode(const char *in, size_t n, sv_normal_form form, sv_buf *out, sv_error *err) {
     sv_buf_clear(out);
     size_t bad = sv_utf8_valid(in, n);
     if (bad != n) return sv_fail(err, SV_E_INPUT, "text", "invalid UTF-8 at byte %zu", bad);
@@ -278,7 +278,7 @@ sv_status sv_fix_unicode(const char *in, size_t n, sv_buf *out, sv_error *err) {
         }
         /* A "<" says that this is HTML, whose entities are meant: from here on they stay. */
         if (entities && memchr(in + at, '<', size)) entities = false;
-        SV_TRY(fix_segment(in + at, size, entities, out, err));
+        SV_TRY(fix_segment(in + at, size, entities, form, out, err));
         at += size;
     }
     return sv_buf_ok(out, err);

@@ -24,6 +24,7 @@ typedef struct parser {
     /* The outermost open table: where it begins, and whether the parser is between its cells. Text there is moved in front of it. */
     unsigned tables;
     size_t table_at, pending_at; /* pending_at: where the run of characters began that may have to move */
+    unsigned moved;              /* elements between cells that are open, and so stand in front of the table with all that is in them */
     bool between_cells;
 } parser;
 
@@ -59,7 +60,7 @@ static void settle_run(parser *s) {
     sv_buf *b = s->out;
     if (!s->between_cells || s->pending_at >= b->size || b->failed) return;
     size_t size = b->size - s->pending_at;
-    bool moves = false;
+    bool moves = s->moved > 0;
     for (size_t i = s->pending_at; i < b->size; i++) moves = moves || !is_space(b->data[i]);
     if (moves) {
         sv_buf run = {0};
@@ -287,12 +288,14 @@ static const char breaks_out[] = "b big blockquote body br center code dd div dl
                                  "nobr ol p pre ruby s small span strong strike sub sup table tt u ul var";
 static const char rules_out_frameset[] = "body pre listing li dd dt button applet marquee object table area br embed img keygen wbr input hr "
                                          "textarea xmp iframe select";
+static const char no_content[] = "area base basefont bgsound br col embed form frame head hr img input keygen link meta param source track wbr";
 static const char cells[] = "td th caption";
 static const char rows[] = "tr tbody thead tfoot colgroup col";
 
 static void table_tag(parser *s, const tag *t) {
     bool table = strcmp(t->name, "table") == 0;
     settle_run(s);
+    s->moved = 0;
     if (table && !t->closing) {
         if (s->tables++ == 0) s->table_at = s->out->size;
         s->between_cells = s->tables == 1;
@@ -302,6 +305,12 @@ static void table_tag(parser *s, const tag *t) {
     } else if (s->tables == 1 && among(t->name, cells)) s->between_cells = t->closing;
     else if (s->tables == 1 && among(t->name, rows)) s->between_cells = true;
     s->pending_at = s->out->size;
+}
+
+/* The text of a style or script that stands between cells stays there. */
+static void read_unshown(parser *s, content how, const char *name) {
+    read_raw(s, how, name);
+    if (s->between_cells && !s->moved) s->pending_at = s->out->size;
 }
 
 static void start_tag(parser *s, const tag *t) {
@@ -335,9 +344,11 @@ static void start_tag(parser *s, const tag *t) {
         read_raw(s, RCDATA, name);
         s->skip_line_feed = false;
     } else if (strcmp(name, "title") == 0) read_raw(s, RCDATA, name);
-    else if (among(name, "style xmp iframe noembed noframes")) read_raw(s, RAWTEXT, name);
-    else if (strcmp(name, "script") == 0) read_raw(s, SCRIPT, name);
+    else if (strcmp(name, "style") == 0) read_unshown(s, RAWTEXT, name);
+    else if (strcmp(name, "script") == 0) read_unshown(s, SCRIPT, name);
+    else if (among(name, "xmp iframe noembed noframes")) read_raw(s, RAWTEXT, name);
     else if (strcmp(name, "plaintext") == 0) read_raw(s, PLAINTEXT, name);
+    else if (s->between_cells && !among(name, no_content)) s->moved++;
 }
 
 static void end_tag(parser *s, const tag *t) {
@@ -356,6 +367,7 @@ static void end_tag(parser *s, const tag *t) {
     }
     if (strcmp(name, "template") == 0) s->templates -= s->templates > 0;
     else if (s->tables && (strcmp(name, "table") == 0 || among(name, cells) || among(name, rows))) table_tag(s, t);
+    else if (s->between_cells && s->moved && !among(name, no_content)) s->moved--;
 }
 
 /* At "<". */

@@ -88,23 +88,36 @@ static bool is_plain(const char *in, size_t n) {
     return true;
 }
 
-static sv_status normalise(const char *in, size_t n, bool tokenizers, bool compose, sv_buf *out, sv_error *err) {
-    enum { MOST = 4 };                                   /* the longest canonical decomposition of one code point */
-    utf8proc_int32_t *cps = malloc((n * MOST + MOST) * sizeof *cps);
-    if (!cps) return sv_fail_memory(err, "normalising a text", n * MOST * sizeof *cps);
-    size_t count = 0;
+/* Python 3.11 knows no compatibility decomposition of these letters of Unicode 15. */
+static bool is_newer_compatible(uint32_t c) { return c >= 0x1E030 && c <= 0x1E06D; }
+
+static sv_status normalise(const char *in, size_t n, bool tokenizers, bool compose, bool compatible, sv_buf *out, sv_error *err) {
+    enum { MOST = 18 };                                  /* the longest decomposition of one code point */
+    const utf8proc_option_t how = compatible ? UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT : UTF8PROC_DECOMPOSE;
+    size_t count = 0, room = n + MOST;
+    utf8proc_int32_t *cps = malloc(room * sizeof *cps);
+    if (!cps) return sv_fail_memory(err, "normalising a text", room * sizeof *cps);
     bool ok = true;
     for (const char *p = in, *end = in + n; p < end && ok;) {
         uint32_t c = sv_next_char(&p);
-        if (is_unknown(c, tokenizers) || (!compose && c == NEWER_COMPOSED)) {
+        if (is_unknown(c, tokenizers) || (tokenizers && !compose && c == NEWER_COMPOSED) || (compatible && is_newer_compatible(c))) {
             ok = finish(cps, count, compose, out);
             count = 0;
             char bytes[4];
             sv_buf_add(out, bytes, (size_t)sv_utf8_encode(c, bytes));
             continue;
         }
+        if (room - count < MOST) {
+            utf8proc_int32_t *more = realloc(cps, 2 * room * sizeof *cps);
+            if (!more) {
+                free(cps);
+                return sv_fail_memory(err, "normalising a text", 2 * room * sizeof *cps);
+            }
+            cps = more;
+            room *= 2;
+        }
         int last_boundclass = 0;
-        utf8proc_ssize_t got = utf8proc_decompose_char((utf8proc_int32_t)c, cps + count, MOST, UTF8PROC_DECOMPOSE, &last_boundclass);
+        utf8proc_ssize_t got = utf8proc_decompose_char((utf8proc_int32_t)c, cps + count, MOST, how, &last_boundclass);
         if (got < 0 || got > MOST) {
             free(cps);
             return sv_fail(err, SV_E_INTERNAL, "normalising a text", "utf8proc cannot decompose U+%04X", (unsigned)c);
@@ -118,11 +131,16 @@ static sv_status normalise(const char *in, size_t n, bool tokenizers, bool compo
 }
 
 sv_status sv_nfc_append(const char *in, size_t n, bool tokenizers, sv_buf *out, sv_error *err) {
-    if (!is_plain(in, n)) return normalise(in, n, tokenizers, true, out, err);
+    if (!is_plain(in, n)) return normalise(in, n, tokenizers, true, false, out, err);
     sv_buf_add(out, in, n);
     return sv_buf_ok(out, err);
 }
 
 sv_status sv_nfd_append(const char *in, size_t n, sv_buf *out, sv_error *err) {
-    return normalise(in, n, true, false, out, err);
+    return normalise(in, n, true, false, false, out, err);
+}
+
+sv_status sv_normal_append(sv_normal_form form, const char *in, size_t n, sv_buf *out, sv_error *err) {
+    if (form == SV_NFC) return sv_nfc_append(in, n, false, out, err);
+    return normalise(in, n, false, form == SV_NFKC, form != SV_NFD, out, err);
 }

@@ -190,10 +190,10 @@ static sv_status links_open(void *state, const char *where, sv_error *err) {
     if (!l->pattern) return SV_OK;
     size_t n = strlen(l->pattern);
     char quote = n > 2 && l->pattern[0] == 'r' ? l->pattern[1] : 0;
-    if ((quote != '\'' && quote != '"') || l->pattern[n - 1] != quote) return sv_pattern_open(&l->own, l->pattern, true, where, err);
+    if ((quote != '\'' && quote != '"') || l->pattern[n - 1] != quote) return sv_pattern_open_regex(&l->own, l->pattern, true, where, err);
     char *inner = sv_strndup(l->pattern + 2, n - 3);      /* r'...', as recipes copied from Python have it */
     if (!inner) return sv_fail_memory(err, where, n);
-    sv_status st = sv_pattern_open(&l->own, inner, true, where, err);
+    sv_status st = sv_pattern_open_regex(&l->own, inner, true, where, err);
     free(inner);
     return st;
 }

@@ -6,25 +6,29 @@
 
 typedef struct sv_fix_unicode_settings {
     char *normalization;
+    sv_normal_form form;         /* made of it */
 } sv_fix_unicode_settings;
 
 static const sv_option options[] = {
     {"normalization", SV_OPT_STRING, offsetof(sv_fix_unicode_settings, normalization), "NFC", .nullable = true,
-     .help = "Unicode normalisation form: NFC"},
+     .help = "Unicode normalisation form: NFC, NFKC, NFD or NFKD"},
     {0}};
 
 static sv_status fix_open(void *state, const char *where, sv_error *err) {
-    const char *form = ((const sv_fix_unicode_settings *)state)->normalization;
-    if (!form || !*form || strcasecmp(form, "NFC") == 0) return SV_OK;
-    static const char *const known[] = {"NFKC", "NFD", "NFKD"};
-    for (int i = 0; i < 3; i++)
-        if (strcasecmp(form, known[i]) == 0)
-            return sv_fail(err, SV_E_RECIPE, where, "normalization: %s is not available in this version, only NFC", known[i]);
-    return sv_fail(err, SV_E_RECIPE, where, "normalization must be NFC, not \"%s\"", form);
+    static const char *const forms[] = {[SV_NFC] = "NFC", [SV_NFKC] = "NFKC", [SV_NFD] = "NFD", [SV_NFKD] = "NFKD"};
+    sv_fix_unicode_settings *f = state;
+    f->form = SV_NFC;
+    if (!f->normalization || !*f->normalization) return SV_OK;
+    for (int i = SV_NFC; i <= SV_NFKD; i++)
+        if (strcasecmp(f->normalization, forms[i]) == 0) {
+            f->form = (sv_normal_form)i;
+            return SV_OK;
+        }
+    return sv_fail(err, SV_E_RECIPE, where, "normalization must be NFC, NFKC, NFD or NFKD, not \"%s\"", f->normalization);
 }
 
 static sv_status fix_map(const void *state, sv_scan *s, sv_error *err) {
-    SV_TRY(sv_fix_unicode(s->text, s->size, sv_scan_spare(s), err));
+    SV_TRY(sv_fix_unicode(s->text, s->size, ((const sv_fix_unicode_settings *)state)->form, sv_scan_spare(s), err));
     return sv_scan_adopt(s, err);
 }
 

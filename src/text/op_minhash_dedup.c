@@ -80,7 +80,7 @@ static sv_status minhash_open(void *state, const char *where, sv_error *err) {
     sv_minhash_permutations(m->permutations, m->bands * m->rows);
     if (!m->ignore_pattern || !*m->ignore_pattern) return SV_OK;
     m->ignore_punctuation = sv_str_eq(m->ignore_pattern, "\\p{P}") || sv_str_eq(m->ignore_pattern, "\\p{P}+");
-    return m->ignore_punctuation ? SV_OK : sv_pattern_open(&m->ignore, m->ignore_pattern, false, where, err);
+    return m->ignore_punctuation ? SV_OK : sv_pattern_open_regex(&m->ignore, m->ignore_pattern, false, where, err);
 }
 
 /* The text that shingles are cut from, in the scan's spare memory. */

@@ -34,6 +34,64 @@ sv_status sv_pattern_open(sv_pattern **out, const char *pattern, bool dot_all, c
     return SV_OK;
 }
 
+/* ---- patterns of Python's regex module ---- */
+
+#define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200C}\\x{200D}"
+
+static const struct {
+    char escape;
+    const char *outside, *inside;    /* of brackets; NULL: stays */
+} classes[] = {
+    {'w', "[" WORD "]", WORD},
+    {'W', "[^" WORD "]", NULL},
+    {'s', "\\p{White_Space}", "\\p{White_Space}"},
+    {'S', "\\P{White_Space}", "\\P{White_Space}"},
+    {'b', "(?:(?<=[" WORD "])(?![" WORD "])|(?<![" WORD "])(?=[" WORD "]))", NULL},
+    {'B', "(?:(?<=[" WORD "])(?=[" WORD "])|(?<![" WORD "])(?![" WORD "]))", NULL},
+};
+
+/* Replaces the escapes of the table. A pattern that compiles is well-formed enough for this walk. */
+static void translate(const char *p, sv_buf *out) {
+    bool inside = false;
+    for (; *p; p++) {
+        if (*p == '\\' && p[1]) {
+            const char *with = NULL;
+            for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+                if (classes[i].escape == p[1]) with = inside ? classes[i].inside : classes[i].outside;
+            if (with) sv_buf_puts(out, with);
+            else sv_buf_add(out, p, 2);
+            p++;
+        } else if (!inside && *p == '[') {
+            inside = true;
+            sv_buf_putc(out, *p);
+            if (p[1] == '^') sv_buf_putc(out, *++p);
+            if (p[1] == ']') sv_buf_putc(out, *++p);      /* the first one is a member */
+        } else if (inside && *p == '[' && p[1] == ':' && strstr(p, ":]")) {
+            const char *end = strstr(p, ":]") + 2;
+            sv_buf_add(out, p, (size_t)(end - p));
+            p = end - 1;
+        } else {
+            inside = inside && *p != ']';
+            sv_buf_putc(out, *p);
+        }
+    }
+}
+
+sv_status sv_pattern_open_regex(sv_pattern **out, const char *pattern, bool dot_all, const char *where, sv_error *err) {
+    SV_TRY(sv_pattern_open(out, pattern, dot_all, where, err));    /* as it was written: faults are told of that */
+    sv_pattern *translated;
+    sv_buf text = {0};
+    translate(pattern, &text);
+    sv_status st = sv_buf_ok(&text, err);
+    if (st != SV_OK) sv_pattern_close(out);
+    else if (text.data && sv_pattern_open(&translated, text.data, dot_all, where, NULL) == SV_OK) {
+        sv_pattern_close(out);
+        *out = translated;
+    }
+    sv_buf_free(&text);
+    return st;
+}
+
 void sv_pattern_close(sv_pattern **handle) {
     sv_pattern *p = *handle;
     if (!p) return;

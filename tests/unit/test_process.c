@@ -116,6 +116,39 @@ static void test_white_space(void **state) { check_pairs(GOLDEN "whitespace.json
 
 static void test_html(void **state) { check_pairs(GOLDEN "html.jsonl", "[{\"clean_html_mapper\": {}}]"); }
 
+/* Lines of [text, NFKC, NFD, NFKD]. */
+static void test_normal_forms(void **state) {
+    static const char *const forms[] = {"NFKC", "NFD", "nfkd"};
+    golden g = golden_read(GOLDEN "normal_forms.jsonl");
+    for (size_t k = 0; k < 3; k++) {
+        char list[80];
+        snprintf(list, sizeof list, "[{\"fix_unicode_mapper\": {\"normalization\": \"%s\"}}]", forms[k]);
+        sv_process *p = open_list(list, SV_VIEW_BARE);
+        for (size_t i = 0; i < g.count; i++) check_mapped(p, i, yyjson_arr_get(golden_at(&g, i), 0), yyjson_arr_get(golden_at(&g, i), k + 1));
+        sv_process_close(&p);
+    }
+    golden_free(&g);
+}
+
+/* Lines of [pattern, text, result]: classes mean what they mean in Python's regex module. */
+static void test_patterns(void **state) {
+    golden g = golden_read(GOLDEN "patterns.jsonl");
+    for (size_t i = 0; i < g.count; i++) {
+        yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+        yyjson_mut_val *list = yyjson_mut_arr(doc), *op = yyjson_mut_arr_add_obj(doc, list), *params = yyjson_mut_obj(doc);
+        yyjson_mut_obj_add_val(doc, op, "clean_links_mapper", params);
+        yyjson_mut_obj_add_str(doc, params, "pattern", yyjson_get_str(yyjson_arr_get(golden_at(&g, i), 0)));
+        yyjson_mut_obj_add_str(doc, params, "repl", "_");
+        char *json = yyjson_mut_val_write(list, 0, NULL);
+        sv_process *p = open_list(json, SV_VIEW_BARE);
+        check_mapped(p, i, yyjson_arr_get(golden_at(&g, i), 1), yyjson_arr_get(golden_at(&g, i), 2));
+        sv_process_close(&p);
+        free(json);
+        yyjson_mut_doc_free(doc);
+    }
+    golden_free(&g);
+}
+
 static void test_links(void **state) {
     check_pairs(GOLDEN "links.jsonl", "[{\"clean_links_mapper\": {}}]");
     /* a pattern that would keep a backtracking matcher busy for longer than the universe lasts */
@@ -150,7 +183,7 @@ static void test_own_pattern(void **state) {
     }
     refuse("[{\"clean_links_mapper\": {\"pattern\": \"(\"}}]", "clean_links_mapper", "pattern");
     refuse("[{\"clean_links_mapper\": {\"repl\": \"\\\\1\"}}]", "clean_links_mapper", "backslash");
-    refuse("[{\"fix_unicode_mapper\": {\"normalization\": \"NFKC\"}}]", "NFKC", "not available");
+    refuse("[{\"fix_unicode_mapper\": {\"normalization\": \"NFX\"}}]", "NFX", "NFC, NFKC, NFD or NFKD");
 }
 
 /* tokenization: true. */
@@ -334,7 +367,7 @@ static void test_table(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_published_list), cmocka_unit_test(test_mappers), cmocka_unit_test(test_white_space),
-        cmocka_unit_test(test_links), cmocka_unit_test(test_html), cmocka_unit_test(test_own_pattern), cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_links), cmocka_unit_test(test_normal_forms), cmocka_unit_test(test_patterns), cmocka_unit_test(test_html), cmocka_unit_test(test_own_pattern), cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_pieces), cmocka_unit_test(test_mappers_and_views),
         cmocka_unit_test(test_rejection_says_why), cmocka_unit_test(test_statistic_is_reused), cmocka_unit_test(test_list_with_defaults),
         cmocka_unit_test(test_wrong_lists), cmocka_unit_test(test_flagged_words), cmocka_unit_test(test_invalid_caption), cmocka_unit_test(test_table)};
