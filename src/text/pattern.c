@@ -50,7 +50,24 @@ static const struct {
     {'B', "(?:(?<=[" WORD "])(?=[" WORD "])|(?<![" WORD "])(?![" WORD "]))", NULL},
 };
 
-/* Replaces the escapes of the table. A pattern that compiles is well-formed enough for this walk. */
+static const struct {
+    const char *name, *with;
+} posix[] = {{"[:alpha:]", "\\p{Alphabetic}"}, {"[:alnum:]", "\\p{Alphabetic}0-9"}, {"[:digit:]", "0-9"}, {"[:upper:]", "\\p{Uppercase}"},
+             {"[:lower:]", "\\p{Lowercase}"}, {"[:space:]", "\\p{White_Space}"}, {"[:word:]", WORD}};
+
+/* A class such as [:alpha:] between brackets; returns where it ends. */
+static const char *translate_posix(const char *p, const char *end, sv_buf *out) {
+    size_t size = (size_t)(end - p);
+    for (size_t i = 0; i < sizeof posix / sizeof *posix; i++)
+        if (strlen(posix[i].name) == size && memcmp(p, posix[i].name, size) == 0) {
+            sv_buf_puts(out, posix[i].with);
+            return end;
+        }
+    sv_buf_add(out, p, size);
+    return end;
+}
+
+/* Replaces the escapes of the tables. A pattern that compiles is well-formed enough for this walk. */
 static void translate(const char *p, sv_buf *out) {
     bool inside = false;
     for (; *p; p++) {
@@ -67,9 +84,7 @@ static void translate(const char *p, sv_buf *out) {
             if (p[1] == '^') sv_buf_putc(out, *++p);
             if (p[1] == ']') sv_buf_putc(out, *++p);      /* the first one is a member */
         } else if (inside && *p == '[' && p[1] == ':' && strstr(p, ":]")) {
-            const char *end = strstr(p, ":]") + 2;
-            sv_buf_add(out, p, (size_t)(end - p));
-            p = end - 1;
+            p = translate_posix(p, strstr(p, ":]") + 2, out) - 1;
         } else {
             inside = inside && *p != ']';
             sv_buf_putc(out, *p);

@@ -367,7 +367,8 @@ static void test_table(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_published_list), cmocka_unit_test(test_mappers), cmocka_unit_test(test_white_space),
-        cmocka_unit_test(test_links), cmocka_unit_test(test_normal_forms), cmocka_unit_test(test_patterns), cmocka_unit_test(test_html), cmocka_unit_test(test_own_pattern), cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_links), cmocka_unit_test(test_normal_forms), cmocka_unit_test(test_patterns), cmocka_unit_test(test_html),
+        cmocka_unit_test(test_own_pattern), cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_pieces), cmocka_unit_test(test_mappers_and_views),
         cmocka_unit_test(test_rejection_says_why), cmocka_unit_test(test_statistic_is_reused), cmocka_unit_test(test_list_with_defaults),
         cmocka_unit_test(test_wrong_lists), cmocka_unit_test(test_flagged_words), cmocka_unit_test(test_invalid_caption), cmocka_unit_test(test_table)};
