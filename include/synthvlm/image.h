@@ -44,6 +44,9 @@ sv_status sv_image_alloc(sv_image *im, int width, int height, sv_mode mode, sv_e
 sv_status sv_image_read(sv_image *im, const char *path, sv_error *err);
 sv_status sv_image_decode(sv_image *im, const void *bytes, size_t size, const char *name, sv_error *err);
 
+/* As `datasets` and Data-Juicer load it: sv_image_read, then turned upright by its EXIF (or XMP) orientation. */
+sv_status sv_image_read_upright(sv_image *im, const char *path, sv_error *err);
+
 typedef enum sv_format { SV_FORMAT_JPEG, SV_FORMAT_PNG, SV_FORMAT_WEBP } sv_format;
 /* The format that a file name's ending asks for: .jpg .jpeg .jpe, .png, .webp in any letter case. Others are SV_E_USAGE. */
 sv_status sv_format_of_name(const char *path, sv_format *format, sv_error *err);

@@ -18,6 +18,8 @@ typedef struct sv_clip_flavour {
     bool openai_text, openai_image;
     double scale;
     bool clamp;
+    bool loses_end;              /* a text that is too long loses its end token, because the row of ids is simply cut: torchmetrics */
+    bool opaque;                 /* alpha is dropped before anything else (a single transparent colour stays one): data-juicer */
 } sv_clip_flavour;
 size_t sv_clip_flavour_count(void);
 const sv_clip_flavour *sv_clip_flavour_at(size_t i);
@@ -61,7 +63,7 @@ size_t sv_clip_row(const sv_clip *c);
 typedef struct sv_itm_options {
     int pillow;                  /* order of resize passes, 13 */
     int batch;                   /* pictures per call, all with one text; the call always has this shape. 1 */
-    bool drop_alpha;             /* transparency is dropped, as Pillow's convert("RGB") does, instead of laid on white */
+    bool opaque;                 /* alpha is dropped, as Data-Juicer loads pictures, instead of laid on white (transformers 5) */
     sv_engine_options engine;
 } sv_itm_options;
 void sv_itm_options_init(sv_itm_options *o);

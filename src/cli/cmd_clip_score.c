@@ -29,8 +29,8 @@ static const char about[] =
     "Flavours:\n"
     "  synthvlm      \"A photo depicts \" before the text, OpenAI's clean-up and preprocessing, max(cos, 0)\n"
     "  hessel        the same times 2.5\n"
-    "  data-juicer   no prefix, transformers' clean-up and preprocessing, cos\n"
-    "  torchmetrics  no prefix, transformers, max(100 cos, 0)\n"
+    "  data-juicer   no prefix, transformers' clean-up and preprocessing, cos; pictures turned by their EXIF orientation, alpha dropped\n"
+    "  torchmetrics  no prefix, transformers, max(100 cos, 0); a text that is too long loses its end token\n"
     "  raw           no prefix, OpenAI's clean-up and preprocessing, cos\n";
 
 /* What one thread keeps from line to line. */
@@ -42,6 +42,7 @@ typedef struct seat {
 typedef struct scoring {
     sv_clip *clip;
     const char *images;
+    bool upright;                /* pictures are turned by their EXIF orientation first, as Data-Juicer does */
     seat *seats;
 } scoring;
 
@@ -60,7 +61,7 @@ static sv_status score_line(void *user, unsigned thread, size_t number, yyjson_m
         snprintf(err->why, sizeof err->why, "the name is too long");
         return err->status = SV_E_INPUT;
     }
-    st = sv_image_read(&s->image, path, err);
+    st = t->upright ? sv_image_read_upright(&s->image, path, err) : sv_image_read(&s->image, path, err);
     const sv_image *image = &s->image;
     if (st == SV_OK) st = sv_clip_images(t->clip, &image, 1, s->of_image, err);
     size_t cut = 0;
@@ -121,7 +122,7 @@ static sv_status run(const sv_args *args, sv_error *err) {
     o.pillow = (int)pillow;
     o.windows = sv_arg_on(args, "window");
     o.batch = 1;                 /* one line, one call: a line's numbers do not depend on its neighbours */
-    scoring t = {.images = sv_arg(args, "images")};
+    scoring t = {.images = sv_arg(args, "images"), .upright = o.flavour && strcmp(o.flavour, "data-juicer") == 0};
     st = sv_clip_open(&t.clip, sv_arg(args, "model"), &o, err);
     if (st == SV_OK) st = make_seats(&t, (unsigned)workers, err);
     sv_cli_catch_signals();

@@ -9,7 +9,7 @@
 static const sv_flag flags[] = {
     {"model", 'm', "DIR", "BLIP directory: model.onnx there or in onnx/, vocab.txt, config.json, preprocessor_config.json"},
     {"images", 0, "DIR", "directory that picture names are relative to (default: the working directory)"},
-    {"drop-alpha", 0, NULL, "drop transparency, as Data-Juicer does, instead of laying it on white"},
+    {"flavour", 0, "NAME", "how pictures are loaded: transformers, or data-juicer: turned by EXIF, alpha dropped (default transformers)"},
     {"pillow", 0, "13|11", "order of the resize passes (default 13)"},
     {"workers", 0, "N", "pairs scored at the same time (default: all cores)"},
     {"provider", 0, "NAME", "ONNX Runtime's execution provider (default cpu); NAME=LIBRARY for a plugin"},
@@ -28,6 +28,7 @@ static const char about[] =
 typedef struct scoring {
     sv_itm *itm;
     const char *images;
+    bool upright;
     sv_image image[MOST_WORKERS];    /* by thread */
 } scoring;
 
@@ -48,7 +49,7 @@ static sv_status score_line(void *user, unsigned thread, size_t number, yyjson_m
     double value = 0;
     size_t cut = 0;
     const sv_image *image = &t->image[thread];
-    st = sv_image_read(&t->image[thread], path, err);
+    st = t->upright ? sv_image_read_upright(&t->image[thread], path, err) : sv_image_read(&t->image[thread], path, err);
     if (st == SV_OK) st = sv_itm_score(t->itm, text, &image, 1, &value, &cut, err);
     if (st != SV_OK) return st;
     sv_line_put_real(doc, root, "itm", value);
@@ -74,7 +75,14 @@ static sv_status run(const sv_args *args, sv_error *err) {
     if (sv_arg(args, "provider")) o.engine.provider = sv_arg(args, "provider");
     o.engine.provider_options = sv_arg(args, "provider-options");
     o.pillow = (int)pillow;
-    o.drop_alpha = sv_arg_on(args, "drop-alpha");
+    const char *flavour = sv_arg(args, "flavour");
+    t.upright = o.opaque = flavour && strcmp(flavour, "data-juicer") == 0;
+    if (flavour && !o.opaque && strcmp(flavour, "transformers") != 0) {
+        snprintf(err->what, sizeof err->what, "--flavour");
+        snprintf(err->why, sizeof err->why, "there is no \"%.60s\"", flavour);
+        snprintf(err->hint, sizeof err->hint, "these are: transformers, data-juicer");
+        return err->status = SV_E_USAGE;
+    }
     t.images = sv_arg(args, "images");
     st = sv_itm_open(&t.itm, sv_arg(args, "model"), &o, err);
     sv_cli_catch_signals();

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "image/codec.h"
+#include "image/orient.h"
 
 void sv_clip_preprocess_options_init(sv_clip_preprocess_options *o) {
     *o = (sv_clip_preprocess_options){
@@ -16,6 +17,7 @@ void sv_clip_preprocess_work_free(sv_clip_preprocess_work *w) {
     if (!w) return;
     sv_resize_work_free(&w->resize);
     sv_image_free(&w->rgb);
+    sv_image_free(&w->opaque);
     sv_image_free(&w->resized);
     sv_image_free(&w->cropped);
 }
@@ -79,11 +81,16 @@ sv_status sv_clip_preprocess(const sv_image *in, const sv_clip_preprocess_option
     int width, height, to_width, to_height;
     SV_TRY(sv_clip_preprocess_size(o, &width, &height, err));
     const sv_image *im = in;
+    bool lay_on_white = o->pipeline == SV_CLIP_HF || o->pipeline == SV_CLIP_DATA_JUICER;
+    if (o->pipeline == SV_CLIP_DATA_JUICER && im->mode != SV_MODE_RGB) {
+        SV_TRY(sv_image_rgb_with_key(im, &w->opaque, err));
+        im = &w->opaque;
+    }
     if (o->pipeline != SV_CLIP_OPENAI && im->mode != SV_MODE_RGB) {
         if (o->pipeline == SV_CLIP_HF) SV_TRY(sv_image_on_white(im, &w->rgb, err));
         else SV_TRY(sv_image_convert(im, SV_MODE_RGB, &w->rgb, err));
         im = &w->rgb;
-    } else if (o->pipeline == SV_CLIP_HF && im->keyed) {
+    } else if (lay_on_white && im->keyed) {
         SV_TRY(sv_image_on_white(im, &w->rgb, err));
         im = &w->rgb;
     }

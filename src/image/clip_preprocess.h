@@ -11,6 +11,7 @@
 typedef enum sv_clip_pipeline {
     SV_CLIP_HF,       /* transformers 5: alpha on white and RGB first, crop at floor(rest / 2) */
     SV_CLIP_HF_4,     /* transformers 4: as above, but alpha is dropped */
+    SV_CLIP_DATA_JUICER, /* transformers 5 after Pillow's convert("RGB"): alpha is dropped, but a single transparent colour still becomes white */
     SV_CLIP_OPENAI    /* OpenAI's program (torchvision): resized in its own mode, RGB at last, crop at rest / 2 rounded half to even */
 } sv_clip_pipeline;
 
@@ -29,7 +30,7 @@ void sv_clip_preprocess_options_init(sv_clip_preprocess_options *o);
 /* Memory kept from call to call by one thread. Zero-initialise, sv_clip_preprocess_work_free. */
 typedef struct sv_clip_preprocess_work {
     sv_resize_work resize;
-    sv_image rgb, resized, cropped;
+    sv_image rgb, opaque, resized, cropped;
 } sv_clip_preprocess_work;
 void sv_clip_preprocess_work_free(sv_clip_preprocess_work *w);
 

@@ -2,9 +2,10 @@
 #include "image/orient.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
+#include "base/file.h"
 #include "image/codec.h"
 
 typedef struct span {
@@ -143,4 +144,19 @@ sv_status sv_image_rgb_with_key(const sv_image *in, sv_image *out, sv_error *err
     out->keyed = entry >= 0 && !others;
     if (out->keyed) memcpy(out->key, in->palette + 4 * entry, 3);
     return SV_OK;
+}
+
+sv_status sv_image_read_upright(sv_image *im, const char *path, sv_error *err) {
+    char *bytes = NULL;
+    size_t size = 0;
+    sv_image turned = {0};
+    SV_TRY(sv_image_read(im, path, err));      /* first, for its words about files that cannot be read */
+    SV_TRY(sv_file_read(path, 0, &bytes, &size, err));
+    sv_orientation way = sv_image_orientation(bytes, size);
+    free(bytes);
+    if (way == SV_UPRIGHT) return SV_OK;
+    sv_status st = sv_image_turn(im, way, &turned, err);
+    if (st == SV_OK) st = sv_image_copy(&turned, im, err);
+    sv_image_free(&turned);
+    return st;
 }

@@ -74,7 +74,7 @@ static sv_status read_preprocessor(sv_itm *m, const sv_itm_options *o, sv_error 
         p->shortest_edge = 0;
         p->width = p->height = 384;
     }
-    p->pipeline = o->drop_alpha ? SV_CLIP_HF_4 : SV_CLIP_HF;
+    p->pipeline = o->opaque ? SV_CLIP_DATA_JUICER : SV_CLIP_HF;
     p->order = o->pillow;
     m->batch = o->batch;
     if (sv_clip_preprocess_size(p, &m->width, &m->height, err) == SV_OK) return SV_OK;

@@ -43,7 +43,7 @@ static sv_status read_configs(sv_clip *c, const sv_clip_options *o, sv_error *er
     if (o->pillow != 13 && o->pillow != 11) return sv_fail(err, SV_E_USAGE, "pillow", "%d is neither 13 nor 11", o->pillow);
     if (o->batch < 1 || o->batch > 4096) return sv_fail(err, SV_E_USAGE, "batch", "%d is not in 1..4096", o->batch);
     /* OpenAI's program knows no SigLIP: its texts and pictures are always prepared as transformers does. */
-    c->preprocess.pipeline = c->flavour->openai_image && !sv_clip_files_siglip(&c->files) ? SV_CLIP_OPENAI : SV_CLIP_HF;
+    c->preprocess.pipeline = c->flavour->openai_image && !sv_clip_files_siglip(&c->files) ? SV_CLIP_OPENAI : c->flavour->opaque ? SV_CLIP_DATA_JUICER : SV_CLIP_HF;
     c->preprocess.order = o->pillow;
     c->batch = o->batch;
     c->windows = o->windows;

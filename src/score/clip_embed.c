@@ -93,6 +93,10 @@ static size_t lay_out(const sv_clip *c, sv_clip_call *k, const sv_ids *ids) {
     size_t length = (size_t)c->length;
     size_t over = c->siglip ? sv_siglip_row(c->siglip, ids, length, k->row) :
                   sv_tokenizer_row(c->tokenizer, ids, length, sv_tokenizer_pad(c->tokenizer), k->row);
+    if (over && c->flavour->loses_end && !c->siglip) {
+        k->row[length - 1] = ids->data[length - 2];
+        over--;
+    }
     for (size_t i = 0; i < length; i++) {
         k->ids[i] = k->row[i];
         if (k->mask) k->mask[i] = c->siglip || i < ids->size - over + 2;   /* SigLIP was trained without one */

@@ -6,8 +6,8 @@
 static const sv_clip_flavour flavours[] = {
     {"synthvlm", "A photo depicts ", "SynthVLM: OpenAI's clean-up and preprocessing, max(cos, 0)", true, true, 1.0, true},
     {"hessel", "A photo depicts ", "CLIPScore of Hessel et al. 2021: the same times 2.5", true, true, 2.5, true},
-    {"data-juicer", "", "Data-Juicer's image_text_similarity: transformers' clean-up and preprocessing, cos", false, false, 1.0, false},
-    {"torchmetrics", "", "torchmetrics' CLIPScore of one pair: transformers, max(100 cos, 0)", false, false, 100.0, true},
+    {"data-juicer", "", "Data-Juicer's image_text_similarity: transformers' clean-up and preprocessing, cos", false, false, 1.0, false, .opaque = true},
+    {"torchmetrics", "", "torchmetrics' CLIPScore of one pair: transformers, max(100 cos, 0)", false, false, 100.0, true, .loses_end = true},
     {"raw", "", "no prefix, OpenAI's clean-up and preprocessing, cos", true, true, 1.0, false},
 };
 
