@@ -38,7 +38,7 @@ INSERT INTO candidates SELECT 100, value / 4, value % 4, abs(random()) % 4294967
     FROM generate_series(4, 4 * $captions + 3);
 INSERT INTO scores SELECT 101, 100, value / 4, value % 4, 0.2 + abs(random()) / 6e19 FROM generate_series(4, 4 * $captions + 3);
 INSERT INTO scores SELECT 102, 100, value / 4, value % 4, 0.7 + abs(random()) / 4e19 FROM generate_series(4, 4 * $captions + 3);
-INSERT INTO hashes SELECT 100, value / 4, value % 4, random(), random() FROM generate_series(4, 4 * $captions + 3);
+INSERT INTO hashes(generate, number, k, phash, dhash) SELECT 100, value / 4, value % 4, random(), random() FROM generate_series(4, 4 * $captions + 3);
 COMMIT;
 SQL
 }

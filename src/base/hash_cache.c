@@ -9,8 +9,7 @@
 
 enum { WORTH_BYTES = 1 << 20, SETTLED_SECONDS = 3 };
 
-/* The directory of the notes (malloc), or NULL. */
-static char *cache_dir(void) {
+char *sv_cache_dir(void) {
     const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     if (base && base[0] == '/') return sv_path_join(base, "synthvlm");
     if (home && home[0] == '/') return sv_path_join(home, ".cache/synthvlm");
@@ -48,7 +47,7 @@ sv_status sv_sha256_file_cached(const char *path, char out[SV_SHA256_HEX], sv_er
     sv_buf about = {0}, note = {0};
     sv_status st = SV_OK;
     bool known = false;
-    if (stat(path, &before) == 0 && before.st_size >= WORTH_BYTES && settled(&before) && (dir = cache_dir()) && (real = realpath(path, NULL))) {
+    if (stat(path, &before) == 0 && before.st_size >= WORTH_BYTES && settled(&before) && (dir = sv_cache_dir()) && (real = realpath(path, NULL))) {
         char name[33];
         uint8_t md5[16];
         sv_md5(real, strlen(real), md5);

@@ -8,4 +8,7 @@
  * same path, device, inode, size and time of change. Without such a directory, or when it cannot be written, every call reads the file. */
 sv_status sv_sha256_file_cached(const char *path, char out[SV_SHA256_HEX], sv_error *err);
 
+/* That directory (malloc; it may have to be made), NULL if there is none. */
+char *sv_cache_dir(void);
+
 #endif

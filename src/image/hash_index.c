@@ -90,6 +90,10 @@ sv_status sv_hash_index_add(sv_hash_index *x, uint64_t hash, uint32_t name, sv_e
 }
 
 bool sv_hash_index_find(const sv_hash_index *x, uint64_t hash, uint32_t *name) {
+    return sv_hash_index_find_if(x, hash, NULL, NULL, name);
+}
+
+bool sv_hash_index_find_if(const sv_hash_index *x, uint64_t hash, sv_hash_accept accept, const void *user, uint32_t *name) {
     bool found = false;
     for (int b = 0; b < BANDS; b++) {
         unsigned own = band_of(hash, b);
@@ -97,6 +101,7 @@ bool sv_hash_index_find(const sv_hash_index *x, uint64_t hash, uint32_t *name) {
             const bucket *at = &x->buckets[b][own ^ x->flips[f]];
             for (uint32_t i = 0; i < at->count; i++) {
                 if (sv_hash_distance(at->items[i].hash, hash) > x->distance || (found && at->items[i].name >= *name)) continue;
+                if (accept && !accept(user, at->items[i].name)) continue;
                 *name = at->items[i].name;
                 found = true;
             }

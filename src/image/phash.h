@@ -29,12 +29,15 @@ static inline int sv_hash_distance(uint64_t a, uint64_t b) { return __builtin_po
 
 /* Hashes with a name each, found by distance: hashes that differ in few bits differ in very few, or none, in one of four bands of 16 bits, so that
  * only entries near in one band are looked at (multi-index hashing, Norouzi et al. 2012). Memory: 64 to 128 bytes an entry, and 4 MiB.
- * One thread at a time. */
+ * One thread at a time adds; any number may ask while nobody adds. */
 typedef struct sv_hash_index sv_hash_index;
 sv_status sv_hash_index_open(sv_hash_index **out, int distance, sv_error *err);
 void sv_hash_index_close(sv_hash_index **index);
 sv_status sv_hash_index_add(sv_hash_index *index, uint64_t hash, uint32_t name, sv_error *err);
 /* The lowest name among the entries at most `distance` bits from hash; false if there is none. */
 bool sv_hash_index_find(const sv_hash_index *index, uint64_t hash, uint32_t *name);
+/* The lowest name among those that `accept` takes, too: for what must be near in another hash besides. */
+typedef bool (*sv_hash_accept)(const void *user, uint32_t name);
+bool sv_hash_index_find_if(const sv_hash_index *index, uint64_t hash, sv_hash_accept accept, const void *user, uint32_t *name);
 
 #endif

@@ -57,6 +57,41 @@ sv_status sv_ledger_to_hash(sv_ledger *l, sv_scope scope, int64_t generate, int6
     return st;
 }
 
+sv_status sv_ledger_each_hash(sv_ledger *l, int64_t generate, sv_hash_fn fn, void *user, sv_error *err) {
+    sqlite3_stmt *s;
+    SV_TRY(sv_sql_query(l, &s, err, "SELECT number, k, phash, dhash, compared FROM hashes WHERE generate = ?1 ORDER BY number, k", "i", generate));
+    for (bool row = true;;) {
+        SV_TRY(sv_sql_step(l, s, &row, err));
+        if (!row) return SV_OK;
+        const sv_hashes h = {(uint64_t)sqlite3_column_int64(s, 2), (uint64_t)sqlite3_column_int64(s, 3)};
+        sv_status st = fn(user, sqlite3_column_int64(s, 0), sqlite3_column_int(s, 1), &h, sqlite3_column_int(s, 4), err);
+        if (st != SV_OK) {
+            sv_sql_done(s);
+            return st;
+        }
+    }
+}
+
+sv_status sv_ledger_mark_compared(sv_ledger *l, int64_t generate, sv_error *err) {
+    return sv_sql_exec(l, err, "UPDATE hashes SET compared = 1 WHERE generate = ?1 AND compared = 0", "i", generate);
+}
+
+sv_status sv_ledger_refuse_candidate(sv_ledger *l, int64_t generate, int64_t number, int k, const char *reason, const char *detail, char **file,
+                                     sv_error *err) {
+    sqlite3_stmt *s;
+    bool row;
+    *file = NULL;
+    SV_TRY(sv_sql_query(l, &s, err, "SELECT seed, file, tokens_cut FROM candidates WHERE setup = ?1 AND number = ?2 AND k = ?3", "iin", generate, number, k));
+    SV_TRY(sv_sql_step(l, s, &row, err));
+    if (!row) return sv_fail(err, SV_E_INTERNAL, l->path, "there is no candidate %lld-%d to refuse", (long long)number, k);
+    const sv_candidate c = {.number = number, .k = k, .seed = (uint64_t)sqlite3_column_int64(s, 0), .reason = reason, .detail = detail,
+                            .tokens_cut = sqlite3_column_int64(s, 2)};
+    *file = sv_strdup(sv_column_text(s, 1));
+    sv_sql_done(s);
+    SV_TRY(sv_ledger_forget_candidate(l, generate, number, k, err));
+    return sv_ledger_add_candidate(l, generate, &c, err);
+}
+
 sv_status sv_ledger_all_hashed(sv_ledger *l, int64_t generate, bool *all, sv_error *err) {
     int64_t good = 0, hashed = 0;
     SV_TRY(sv_sql_int(l, &good, err, "SELECT count(*) FROM candidates WHERE setup = ?1 AND outcome = 'ok'", "i", generate));

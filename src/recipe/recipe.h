@@ -170,7 +170,14 @@ typedef enum sv_term {
 #define SV_TERM_FIELDS clip, ssim, clean, colour, contrast, detail, exposure, sharpness, unmarked, itm
 extern const char *const sv_term_names[SV_TERMS];
 
-typedef struct sv_gate_settings { int64_t black; double flat; int safety; } sv_gate_settings; /* INT64_MIN, NaN: off; SV_SAFETY_… */
+typedef struct sv_gate_settings {
+    int64_t black;            /* INT64_MIN, NaN, NULL: off */
+    double flat;
+    int safety;               /* SV_SAFETY_… */
+    int64_t duplicate;        /* bits by which two pictures' hashes may differ */
+    char *benchmark;          /* a folder of pictures, or a file of hashes */
+    int64_t benchmark_distance;
+} sv_gate_settings;
 enum { SV_SAFETY_AUTO, SV_SAFETY_ALWAYS, SV_SAFETY_NEVER };
 typedef struct sv_sharpness_settings { int64_t side; } sv_sharpness_settings;
 typedef struct sv_weight_settings {

@@ -204,6 +204,11 @@ static const sv_option gate_options[] = {
      .help = "a smaller share of its blocks has any structure; 0.02 is sensible; null: off"},
     {"safety", SV_OPT_CHOICE, GATE(safety), "auto", .choices = "auto|always|never",
      .help = "flagged by the model's safety checker; auto: if the model has one as ONNX; always: it must have one"},
+    {"duplicate", SV_OPT_INT, GATE(duplicate), "null", .nullable = true, .min = 0, .max = 12,
+     .help = "pHash and dHash both differ from another candidate's in so many of 64 bits at most; 2 is sensible; null: off"},
+    {"benchmark", SV_OPT_PATH, GATE(benchmark), "null", .nullable = true,
+     .help = "repeats one of these: a folder of pictures, or a file of hashes by synthvlm image-hash; null: off"},
+    {"benchmark_distance", SV_OPT_INT, GATE(benchmark_distance), "4", .min = 0, .max = 12, .help = "bits of 64 in which both hashes may differ"},
     {0}};
 #define WEIGHT(f) AT(sv_weight_settings, f)
 static const sv_option weight_options[] = {

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/thread.h"
+#include "stages/duplicates.h"
 #include "stages/gates.h"
 #include "stages/pictures.h"
 #include "stages/produce.h"
@@ -33,6 +34,7 @@ typedef struct adoption {
     taken *taken;                /* by item of the batch */
     sv_image *images;            /* by thread */
     sv_gate_work *gates;
+    sv_taboo *taboo;             /* pictures of a benchmark; NULL: none */
     unsigned threads;
     int64_t done, total;
     sv_draw_report report;
@@ -47,7 +49,7 @@ static sv_status register_setup(adoption *a, sv_error *err) {
     yyjson_mut_val *o = doc ? yyjson_mut_obj(doc) : NULL;
     char *json = NULL;
     sv_status st = o && yyjson_mut_obj_add_str(doc, o, "source", "captions") ? SV_OK : sv_fail_memory(err, "generate setup", 0);
-    if (st == SV_OK) st = sv_gates_describe(&r->score.gates, NULL, doc, o, err);
+    if (st == SV_OK) st = sv_gates_describe(&r->score.gates, NULL, a->taboo, doc, o, err);
     if (st == SV_OK) st = sv_add_mappers(r, doc, o, err);
     if (st == SV_OK && !(json = yyjson_mut_val_write(o, YYJSON_WRITE_ALLOW_INF_AND_NAN, NULL))) st = sv_fail_memory(err, "generate setup", 0);
     if (st == SV_OK) st = sv_rundir_setup(a->run, SV_STAGE_GENERATE, "", json, &a->setup, err);
@@ -116,7 +118,7 @@ static sv_status take(adoption *a, unsigned thread, const sv_draw_item *item, ta
         free(bytes);
         return SV_OK;
     }
-    if (st == SV_OK) st = sv_gates_ask(&a->run->recipe->score.gates, NULL, im, &a->gates[thread], &t->refused, &why);
+    if (st == SV_OK) st = sv_gates_ask(&a->run->recipe->score.gates, NULL, a->taboo, im, &a->gates[thread], &t->refused, &why);
     if (st == SV_OK && t->refused.reason) {
         fail(t, t->refused.reason, t->refused.detail);
         free(bytes);
@@ -230,17 +232,21 @@ static sv_status count_unscored(adoption *a, sv_error *err) {
 sv_status sv_adopt(sv_rundir *run, bool with_scores, sv_draw_report *report, sv_error *err) {
     adoption a = {.run = run, .threads = sv_cpu_count()};
     double begin = sv_now();
-    int64_t lost = 0;
+    int64_t lost = 0, refused = 0;
     sv_status st = SV_OK;
     a.taken = calloc(PIECE, sizeof *a.taken);
     a.images = calloc(a.threads, sizeof *a.images);
     a.gates = calloc(a.threads, sizeof *a.gates);
     if (!a.taken || !a.images || !a.gates) st = sv_fail_memory(err, "pictures", PIECE * sizeof *a.taken);
     if (st == SV_OK) st = sv_ledger_scope(run->ledger, &a.scope, err);
+    if (st == SV_OK) st = sv_gates_taboo(&run->recipe->score.gates, &run->o.log, &a.taboo, err);
     if (st == SV_OK) st = register_setup(&a, err);
     if (st == SV_OK) st = sv_rundir_check_files(run, a.setup.id, false, &lost, err);
     if (st == SV_OK) st = take_all(&a, err);
     if (st != SV_OK) sv_ledger_rollback(run->ledger);
+    if (st == SV_OK) st = sv_duplicates_refuse(run, a.scope, a.setup.id, &refused, err);
+    a.report.drawn -= refused;
+    a.report.failed += refused;
     a.report.seconds = sv_now() - begin;
     if (st == SV_OK && with_scores) st = count_unscored(&a, err);
     const sv_field end[] = {SV_TEXT("setup", a.setup.hash), SV_INT("taken", a.report.drawn), SV_INT("failed", a.report.failed), SV_REAL("seconds", a.report.seconds)};
@@ -253,6 +259,7 @@ sv_status sv_adopt(sv_rundir *run, bool with_scores, sv_draw_report *report, sv_
     free(a.taken);
     free(a.images);
     free(a.gates);
+    sv_taboo_close(&a.taboo);
     if (report) *report = a.report;
     return st;
 }

@@ -4,6 +4,7 @@
 #include "base/thread.h"
 #include "stages/adopt.h"
 #include "stages/draw.h"
+#include "stages/duplicates.h"
 #include "stages/produce.h"
 #include "stages/rounds.h"
 #include "stages/setups.h"
@@ -213,11 +214,23 @@ static sv_status count_unscored(production *p, sv_error *err) {
     return sv_ledger_score_count(p->run->ledger, p->scope, p->setup.id, ids, n, &p->report.unscored, err);
 }
 
+/* The same, with pictures that repeat others refused once all are there, and their captions' next ones drawn. */
+static sv_status draw_distinct(production *p, int pictures, sv_error *err) {
+    for (int64_t refused = 1; refused; pictures = 1) {
+        SV_TRY(draw(p, pictures, err));
+        SV_TRY(sv_duplicates_refuse(p->run, p->scope, p->setup.id, &refused, err));
+        p->done -= refused;
+        p->report.drawn -= refused;
+        p->report.failed += refused;
+    }
+    return SV_OK;
+}
+
 /* A round is decided once all its candidates are scored, those from before too; of these some may turn out to be lost, and are drawn again. */
 static sv_status draw_round(production *p, int pictures, sv_error *err) {
     int64_t scored, lost;
     for (int again = 0; again < 2; again++) {
-        SV_TRY(draw(p, pictures, err));
+        SV_TRY(draw_distinct(p, pictures, err));
         SV_TRY(count_unscored(p, err));
         if (!p->report.unscored) return SV_OK;
         SV_TRY(sv_score(p->run, &scored, &lost, err));
@@ -253,7 +266,7 @@ sv_status sv_generate(sv_rundir *run, bool with_scores, sv_draw_report *report, 
     SV_TRY_GOTO(done, sv_ledger_draw_count(run->ledger, p.scope, p.setup.id, quota_of(&p), &p.total, err));
     const sv_field fields[] = {SV_TEXT("setup", p.setup.hash), SV_INT("missing", p.total), SV_INT("batch", p.engine.batch), SV_INT("workers", p.engine.workers)};
     sv_rundir_event(run, "generate", fields, sizeof fields / sizeof fields[0]);
-    st = adaptive ? draw_rounds(&p, err) : draw(&p, (int)s->candidates.max, err);
+    st = adaptive ? draw_rounds(&p, err) : draw_distinct(&p, (int)s->candidates.max, err);
     if (st == SV_OK && p.scorers) st = count_unscored(&p, err);
     const sv_field end[] = {SV_INT("drawn", p.report.drawn), SV_INT("pruned", p.report.pruned), SV_INT("failed", p.report.failed), SV_REAL("seconds", p.report.seconds)};
     sv_rundir_event(run, "generated", end, sizeof end / sizeof end[0]);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "stages/gates.h"
 #include "stages/setups.h"
 
 sv_status sv_draw_models_open(sv_draw_models *m, const sv_recipe *r, int threads, const sv_log *log, sv_error *err) {
@@ -15,6 +16,7 @@ sv_status sv_draw_models_open(sv_draw_models *m, const sv_recipe *r, int threads
     SV_TRY(sv_pipeline_open(&m->base, s->model, &engine, log, err));
     if (s->refiner.model) SV_TRY(sv_pipeline_open(&m->refiner, s->refiner.model, &engine, log, err));
     int safety = r->score.gates.safety;
+    SV_TRY(sv_gates_taboo(&r->score.gates, log, &m->taboo, err));
     bool wanted = safety == SV_SAFETY_ALWAYS || (safety == SV_SAFETY_AUTO && sv_safety_there(s->model, NULL));
     return wanted ? sv_safety_open(&m->safety, s->model, &engine, err) : SV_OK;
 }
@@ -24,6 +26,7 @@ void sv_draw_models_close(sv_draw_models *m) {
     sv_condition_close(&m->refiner_negative);
     sv_paint_note_free(&m->note);
     sv_safety_close(&m->safety);
+    sv_taboo_close(&m->taboo);
     sv_pipeline_close(&m->refiner);
     sv_pipeline_close(&m->base);
 }

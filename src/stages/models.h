@@ -5,11 +5,13 @@
 
 #include "recipe/recipe.h"
 #include "score/safety.h"
+#include "stages/taboo.h"
 #include "synthvlm/diffusion.h"
 
 typedef struct sv_draw_models {
     sv_pipeline *base, *refiner;                         /* refiner NULL: none */
     sv_safety *safety;                                   /* a gate; NULL: none */
+    sv_taboo *taboo;                                     /* pictures of a benchmark, likewise */
     sv_text_options text;                                /* of captions; negative texts have their own, as in diffusers */
     sv_condition *negative, *refiner_negative;           /* NULL: guidance is off */
     sv_paint_note note;

@@ -33,6 +33,8 @@ static sv_status read_picture(scoring *s, const sv_file_item *item, sv_image *im
     if (!path) return sv_fail_memory(err, item->file, 0);
     sv_status st = sv_image_read(im, path, err);
     free(path);
+    if (st == SV_OK && (im->width != item->width || im->height != item->height))
+        st = sv_fail(err, SV_E_INPUT, item->file, "has %d by %d pixels, and had %d by %d when it was written", im->width, im->height, item->width, item->height);
     *lost = st == SV_E_INPUT;
     if (!*lost) return st;
     sv_say(&s->run->o.log, SV_LOG_WARN, "%s: %s; it will be drawn again", item->file, err ? err->why : "cannot be read");

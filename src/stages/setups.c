@@ -224,7 +224,7 @@ sv_status sv_generate_setup(const sv_recipe *r, const sv_draw_models *m, const s
     yyjson_mut_obj_add_str(doc, e, "processor", processor_features());
     yyjson_mut_obj_add_int(doc, e, "threads_per_image", engine->threads);
     yyjson_mut_obj_add_int(doc, e, "batch", engine->batch);
-    SV_TRY_GOTO(done, sv_gates_describe(&r->score.gates, m->safety, doc, o, err));
+    SV_TRY_GOTO(done, sv_gates_describe(&r->score.gates, m->safety, m->taboo, doc, o, err));
     st = sv_add_mappers(r, doc, o, err);
     if (st == SV_OK) st = add_scheduler(r, m->base, doc, o, err);
     if (st == SV_OK) st = add_extras(r, paint, doc, o, err);
