@@ -96,9 +96,9 @@ static sv_status walk_caption(sv_ledger *l, walk *w, int64_t number, sv_tried_fn
     for (; !w->tried.end && w->tried.number == number;) {
         int k = w->tried.k;
         sv_outcome outcome = (sv_outcome)w->tried.value;
-        for (size_t i = 0; i < w->n && outcome == SV_GOOD; i++) {
+        for (size_t i = 0; i < w->n; i++) {
             SV_TRY(sv_cursor_seek(l, &w->at[i], number, k, err));
-            values[i] = sv_cursor_at(&w->at[i], number, k) ? w->at[i].value : NAN;
+            values[i] = outcome == SV_GOOD && sv_cursor_at(&w->at[i], number, k) ? w->at[i].value : NAN;
         }
         SV_TRY(fn(user, number, k, outcome, values, err));
         SV_TRY(sv_cursor_next(l, &w->tried, err));
