@@ -27,7 +27,7 @@ static const provider providers[] = {
     {"cuda", "CUDAExecutionProvider", NULL, append_cuda, "the wheel onnxruntime-gpu has a library with it"},
     {"tensorrt", "TensorrtExecutionProvider", NULL, append_tensorrt, "the wheel onnxruntime-gpu has a library with it"},
     {"openvino", "OpenVINOExecutionProvider", "OpenVINO", NULL, "the wheel onnxruntime-openvino has a library with it, onnxruntime-ep-openvino a plugin"},
-    {"webgpu", "WebGpuExecutionProvider", "WebGPU", NULL, "the wheel onnxruntime-webgpu has a library with it"},
+    {"webgpu", "WebGpuExecutionProvider", "WebGPU", NULL, "the wheel onnxruntime-webgpu has a library with it, onnxruntime-ep-webgpu a plugin"},
     {"xnnpack", "XnnpackExecutionProvider", "XNNPACK", NULL, "a build of ONNX Runtime with --use_xnnpack has it"},
     {"coreml", "CoreMLExecutionProvider", "CoreML", NULL, "the macOS builds of ONNX Runtime have it"},
     {"qnn", "QNNExecutionProvider", "QNN", NULL, "the wheel onnxruntime-qnn has a library with it"},
@@ -166,34 +166,32 @@ typedef struct plugin {
 static struct {
     pthread_mutex_t lock;
     plugin *first;
-    unsigned count;              /* ever registered: names registrations */
 } g = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static sv_status devices_of(const sv_runtime *rt, const sv_plugin_api *api, const sv_ep_device *const **devices, size_t *n, sv_error *err) {
     return sv_runtime_check(rt, api->GetEpDevices(rt->env, devices, n), SV_E_LIBRARY, "execution providers", err);
 }
 
-/* The name of the provider that registering the library has added: it is new in the list of devices. */
-static sv_status load_plugin(const sv_runtime *rt, const sv_plugin_api *api, const char *path, plugin *p, sv_error *err) {
+/* The name of the provider that registering the library has added: it is new in the list of devices. Some take the name that they are registered by, so
+ * that is the user's. */
+static sv_status load_plugin(const sv_runtime *rt, const sv_plugin_api *api, const char *name, const char *path, plugin *p, sv_error *err) {
     const sv_ep_device *const *devices;
     size_t n, before;
-    char registration[40];
     SV_TRY(devices_of(rt, api, &devices, &n, err));
     sv_buf known = {0};          /* names, each after a newline */
     for (size_t i = 0; i < n; i++) sv_buf_printf(&known, "\n%s\n", api->EpDevice_EpName(devices[i]));
     before = n;
     sv_status st = sv_buf_ok(&known, err);
-    snprintf(registration, sizeof registration, "synthvlm-%u", ++g.count);
     if (st == SV_OK) {
-        st = sv_runtime_check(rt, api->RegisterExecutionProviderLibrary(rt->env, registration, path), SV_E_LIBRARY, path, err);
+        st = sv_runtime_check(rt, api->RegisterExecutionProviderLibrary(rt->env, name, path), SV_E_LIBRARY, path, err);
         if (st != SV_OK) sv_hint(err, st, "it must be a plugin for ONNX Runtime %s, with the libraries that it needs beside it", rt->version);
     }
     if (st == SV_OK) st = devices_of(rt, api, &devices, &n, err);
     for (size_t i = 0; st == SV_OK && i < n && !p->ep; i++) {
-        sv_buf name = {0};
-        sv_buf_printf(&name, "\n%s\n", api->EpDevice_EpName(devices[i]));
-        if (!name.failed && !(known.data && strstr(known.data, name.data))) p->ep = sv_strndup(name.data + 1, name.size - 2);
-        sv_buf_free(&name);
+        sv_buf line = {0};
+        sv_buf_printf(&line, "\n%s\n", api->EpDevice_EpName(devices[i]));
+        if (!line.failed && !(known.data && strstr(known.data, line.data))) p->ep = sv_strndup(line.data + 1, line.size - 2);
+        sv_buf_free(&line);
     }
     sv_buf_free(&known);
     if (st != SV_OK || p->ep) return st;
@@ -202,7 +200,7 @@ static sv_status load_plugin(const sv_runtime *rt, const sv_plugin_api *api, con
 }
 
 /* The provider's name in `ep` (malloc). */
-static sv_status find_plugin(const sv_runtime *rt, const sv_plugin_api *api, const char *library, char **ep, sv_error *err) {
+static sv_status find_plugin(const sv_runtime *rt, const sv_plugin_api *api, const char *name, const char *library, char **ep, sv_error *err) {
     char *path = realpath(library, NULL);
     if (!path || !sv_is_file(path)) {
         free(path);
@@ -215,7 +213,7 @@ static sv_status find_plugin(const sv_runtime *rt, const sv_plugin_api *api, con
     while (p && strcmp(p->path, path) != 0) p = p->next;
     if (!p) {
         p = calloc(1, sizeof *p);
-        st = p ? load_plugin(rt, api, path, p, err) : sv_fail_memory(err, library, sizeof *p);
+        st = p ? load_plugin(rt, api, name, path, p, err) : sv_fail_memory(err, library, sizeof *p);
         const sv_runtime *kept;
         if (st == SV_OK) st = sv_runtime_acquire(&kept, err);
         if (st == SV_OK) {
@@ -253,7 +251,7 @@ static const sv_ep_device *choose(const sv_plugin_api *api, const char *ep, cons
     return best;
 }
 
-static sv_status append_plugin(const sv_runtime *rt, OrtSessionOptions *so, const char *library, const option_list *o, sv_error *err) {
+static sv_status append_plugin(const sv_runtime *rt, OrtSessionOptions *so, const char *name, const char *library, const option_list *o, sv_error *err) {
     const OrtApi *full = sv_runtime_api(SV_PLUGIN_API_VERSION);
     if (!full) {
         sv_fail(err, SV_E_LIBRARY, "ONNX Runtime", "version %s takes no plugins, 1.%d and later do", rt->version, SV_PLUGIN_API_VERSION);
@@ -264,7 +262,7 @@ static sv_status append_plugin(const sv_runtime *rt, OrtSessionOptions *so, cons
     const sv_ep_device *const *devices;
     size_t n;
     sv_buf there = {0};
-    SV_TRY(find_plugin(rt, api, library, &ep, err));
+    SV_TRY(find_plugin(rt, api, name, library, &ep, err));
     sv_status st = devices_of(rt, api, &devices, &n, err);
     if (st == SV_OK) {
         const sv_ep_device *device = choose(api, ep, devices, n, o->hardware, &there);
@@ -291,7 +289,10 @@ sv_status sv_provider_append(const sv_runtime *rt, OrtSessionOptions *so, const 
         return sv_fail(err, SV_E_USAGE, "provider options", "the cpu provider has none");
     }
     SV_TRY(read_options(&options, o->provider_options, err));
-    sv_status st = library ? append_plugin(rt, so, library, &options, err) : append_built_in(rt, so, name, &options, err);
+    char *alone = sv_strndup(name, strcspn(name, "="));
+    sv_status st = !alone ? sv_fail_memory(err, name, 0)
+                   : library ? append_plugin(rt, so, alone, library, &options, err) : append_built_in(rt, so, alone, &options, err);
+    free(alone);
     free_options(&options);
     return st;
 }
