@@ -178,12 +178,12 @@ static sv_status fail_no_index(const char *path, const char *index, sv_error *er
                        "again with `optimum-cli export onnx --model MODEL %s`", path);
     if (in.scorer) return sv_hint(err, SV_E_MODEL, "%s looks like a scorer (CLIP), not a text-to-image model", path);
     if (in.graph)
-        return sv_hint(err, SV_E_MODEL, "%s holds graphs, but neither model_index.json (a text-to-image model) nor preprocessor_config.json (a scorer): copy what is missing from "
-                       "the original, or export again with `optimum-cli export onnx --model MODEL %s`", path, path);
+        return sv_hint(err, SV_E_MODEL, "%s holds graphs, but neither model_index.json (a text-to-image model) nor preprocessor_config.json (a scorer): copy what is "
+                       "missing from the original, or export again with `optimum-cli export onnx --model MODEL %s`", path, path);
     if (in.checkpoint[0])
         return sv_hint(err, SV_E_MODEL, "a single checkpoint: convert it with `python -c \"from diffusers import StableDiffusionXLPipeline as P; "
-                       "P.from_single_file('%s/%s').save_pretrained('%s-diffusers')\"` (or StableDiffusionPipeline, StableDiffusion3Pipeline, FluxPipeline), then `optimum-cli "
-                       "export onnx --model %s-diffusers %s-onnx`", path, in.checkpoint, path, path, path);
+                       "P.from_single_file('%s/%s').save_pretrained('%s-diffusers')\"` (or StableDiffusionPipeline, StableDiffusion3Pipeline, FluxPipeline), then "
+                       "`optimum-cli export onnx --model %s-diffusers %s-onnx`", path, in.checkpoint, path, path, path);
     return sv_hint(err, SV_E_MODEL, "a model is a directory in diffusers' layout with ONNX parts, as `optimum-cli export onnx --model MODEL %s` makes it", path);
 }
 

@@ -91,7 +91,8 @@ void sv_provenance_xmp(const sv_provenance *p, sv_buf *out) {
     out->failed |= settings.failed;
     sv_buf_free(&settings);
     if (!whole || !negative_whole || !settings_whole)
-        sv_buf_printf(out, "   <synthvlm:cut>%s%s%s</synthvlm:cut>\n", whole ? "" : "prompt ", negative_whole ? "" : "negativePrompt ", settings_whole ? "" : "settings ");
+        sv_buf_printf(out, "   <synthvlm:cut>%s%s%s</synthvlm:cut>\n", whole ? "" : "prompt ", negative_whole ? "" : "negativePrompt ",
+                      settings_whole ? "" : "settings ");
     sv_buf_puts(out, "  </rdf:Description>\n </rdf:RDF>\n</x:xmpmeta>\n<?xpacket end=\"w\"?>");
 }
 

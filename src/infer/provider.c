@@ -145,7 +145,8 @@ static sv_status append_built_in(const sv_runtime *rt, OrtSessionOptions *so, co
     if (!found) {
         sv_fail(err, SV_E_USAGE, "engine provider", "this ONNX Runtime (%s) has no execution provider \"%.100s\"; it has: %s", rt->version, name, there);
         if (!p) return sv_hint(err, SV_E_USAGE, "an unknown one needs its plugin: NAME=LIBRARY, in a recipe {name: NAME, library: FILE}");
-        return sv_hint(err, SV_E_USAGE, "%s: set SYNTHVLM_ONNXRUNTIME to such a library, or name a plugin as %s=LIBRARY, in a recipe {name: %s, library: FILE}", p->source, name, name);
+        return sv_hint(err, SV_E_USAGE, "%s: set SYNTHVLM_ONNXRUNTIME to such a library, or name a plugin as %s=LIBRARY, in a recipe {name: %s, library: FILE}",
+                       p->source, name, name);
     }
     const char *const *keys = (const char *const *)o->keys, *const *values = (const char *const *)o->values;
     OrtStatus *s = p->append ? p->append(rt->api, so, keys, values, o->count) : rt->api->SessionOptionsAppendExecutionProvider(so, p->key, keys, values, o->count);
@@ -270,8 +271,8 @@ static sv_status append_plugin(const sv_runtime *rt, OrtSessionOptions *so, cons
             st = sv_fail(err, SV_E_USAGE, library, "%s cannot use the device that is asked for here", ep);
             sv_hint(err, st, "it offers: %s", there.data ? there.data : "none");
         } else {
-            st = sv_runtime_check(rt, api->SessionOptionsAppendExecutionProvider_V2(so, rt->env, &device, 1, (const char *const *)o->keys, (const char *const *)o->values, o->count),
-                                  SV_E_LIBRARY, ep, err);
+            const char *const *keys = (const char *const *)o->keys, *const *values = (const char *const *)o->values;
+            st = sv_runtime_check(rt, api->SessionOptionsAppendExecutionProvider_V2(so, rt->env, &device, 1, keys, values, o->count), SV_E_LIBRARY, ep, err);
             if (st != SV_OK) sv_hint(err, st, "its options must be ones that it knows; the plugin's own pages list them");
         }
     }

@@ -86,7 +86,8 @@ static void what_is_there(void **state) {
     write_text(path, "{\"safety_checker\": [null, null]}");
     assert_false(sv_safety_there(dir, &why));
     assert_non_null(strstr(why, "switches it off"));
-    static const char *const files[] = {"safety_checker/model.onnx", "feature_extractor/preprocessor_config.json", "model_index.json", "safety_checker", "feature_extractor", ""};
+    static const char *const files[] = {"safety_checker/model.onnx", "feature_extractor/preprocessor_config.json", "model_index.json", "safety_checker",
+                                        "feature_extractor", ""};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, files[i]);
         assert_int_equal(remove(path), 0);
