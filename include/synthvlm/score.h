@@ -37,7 +37,8 @@ typedef struct sv_clip_options {
 void sv_clip_options_init(sv_clip_options *o);
 
 typedef struct sv_clip sv_clip;  /* read-only once open, shared by threads */
-/* dir: a CLIP, SigLIP or SigLIP 2 (fixed resolution) in transformers layout with ONNX parts: text_model.onnx + vision_model.onnx, or model.onnx (joint), there or in onnx/. */
+/* dir: a CLIP, SigLIP or SigLIP 2 (fixed resolution) in transformers layout with ONNX parts: text_model.onnx + vision_model.onnx, or model.onnx (joint),
+ * there or in onnx/. */
 sv_status sv_clip_open(sv_clip **out, const char *dir, const sv_clip_options *o, sv_error *err);
 void sv_clip_close(sv_clip **c);
 size_t sv_clip_dim(const sv_clip *c);

@@ -51,9 +51,15 @@ static sv_status score_line(void *user, unsigned thread, size_t number, yyjson_m
     seat *s = &t->seats[thread];
     const char *name, *text;
     char path[4096];
+    size_t size = 0;
     sv_status st = sv_line_get_str(root, "image", true, &name, NULL, err);
-    if (st == SV_OK) st = sv_line_get_str(root, "text", true, &text, NULL, err);
+    if (st == SV_OK) st = sv_line_get_str(root, "text", true, &text, &size, err);
     if (st != SV_OK) return st;
+    if (strlen(text) != size) {
+        snprintf(err->what, sizeof err->what, "text");
+        snprintf(err->why, sizeof err->why, "holds a NUL character");
+        return err->status = SV_E_INPUT;
+    }
     bool joined = t->images && name[0] != '/';
     int n = snprintf(path, sizeof path, "%s%s%s", joined ? t->images : "", joined ? "/" : "", name);
     if (n < 0 || n >= (int)sizeof path) {

@@ -1,5 +1,6 @@
 /* story.c - one caption's, and one selection's, whole story as JSON. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yyjson.h>
@@ -152,8 +153,8 @@ static sv_status tell_scores(story *t, yyjson_mut_val *candidate, int64_t genera
     yyjson_mut_val *list = open_object(t, candidate, "scores");
     sqlite3_stmt *s;
     bool row;
-    SV_TRY(sv_sql_query(t->l, &s, err, "SELECT c.name, x.value FROM current c CROSS JOIN scores x ON x.setup = c.setup WHERE c.stage IN ('score', 'judge_image') AND x.generate = ?1"
-                        " AND x.number = ?2 AND x.k = ?3 ORDER BY c.name", "iin", generate, number, k));
+    SV_TRY(sv_sql_query(t->l, &s, err, "SELECT c.name, x.value FROM current c CROSS JOIN scores x ON x.setup = c.setup"
+                        " WHERE c.stage IN ('score', 'judge_image') AND x.generate = ?1 AND x.number = ?2 AND x.k = ?3 ORDER BY c.name", "iin", generate, number, k));
     for (;;) {
         SV_TRY(sv_sql_step(t->l, s, &row, err));
         if (!row) return SV_OK;
@@ -302,16 +303,16 @@ sv_status sv_ledger_story(sv_ledger *l, int64_t number, int k, char **json, sv_e
     return finish(&t, st, json, err);
 }
 
-sv_status sv_ledger_selection_json(sv_ledger *l, char **json, sv_error *err) {
+sv_status sv_ledger_selection_json_of(sv_ledger *l, int64_t selection, char **json, sv_error *err) {
     *json = NULL;
     sqlite3_stmt *s;
     bool row;
     if (l->version < 3)
         SV_TRY(sv_sql_query(l, &s, err, "SELECT s.id, s.hash, s.settings, s.rank_by, s.candidates, s.eligible, s.captions, s.asked, s.picked, s.cutoff, NULL"
-                            " FROM now JOIN selections s ON s.id = now.selection", ""));
+                            " FROM selections s WHERE s.id = ?1", "i", selection));
     else
         SV_TRY(sv_sql_query(l, &s, err, "SELECT s.id, s.hash, s.settings, s.rank_by, s.candidates, s.eligible, s.captions, s.asked, s.picked, s.cutoff, s.steps"
-                            " FROM now JOIN selections s ON s.id = now.selection", ""));
+                            " FROM selections s WHERE s.id = ?1", "i", selection));
     SV_TRY(sv_sql_step(l, s, &row, err));
     if (!row) return SV_OK;
     story t = {.l = l, .doc = yyjson_mut_doc_new(NULL)};
@@ -333,4 +334,53 @@ sv_status sv_ledger_selection_json(sv_ledger *l, char **json, sv_error *err) {
         put_column(&t, mean, "after", s, 2);
     }
     return finish(&t, st, json, err);
+}
+
+sv_status sv_ledger_selection_json(sv_ledger *l, char **json, sv_error *err) {
+    int64_t id = 0;
+    *json = NULL;
+    SV_TRY(sv_sql_int(l, &id, err, "SELECT setup FROM current WHERE stage = 'select'", ""));
+    return id ? sv_ledger_selection_json_of(l, id, json, err) : SV_OK;
+}
+
+sv_status sv_ledger_find_selection(sv_ledger *l, const char *which, int64_t *id, sv_error *err) {
+    int64_t current = 0, matches = 0;
+    *id = 0;
+    SV_TRY(sv_sql_int(l, &current, err, "SELECT setup FROM current WHERE stage = 'select'", ""));
+    if (!which)
+        *id = current;
+    else if (strcmp(which, "previous") == 0)
+        SV_TRY(sv_sql_int(l, id, err, "SELECT max(id) FROM selections WHERE id <> ?1", "i", current));
+    else {
+        size_t digits = strspn(which, "0123456789");
+        if (!which[digits] && digits && digits < 10) SV_TRY(sv_sql_int(l, id, err, "SELECT id FROM selections WHERE id = ?1", "i", (int64_t)strtoll(which, NULL, 10)));
+        if (!*id && strlen(which) >= 6 && strspn(which, "0123456789abcdef") == strlen(which)) {
+            SV_TRY(sv_sql_int(l, &matches, err, "SELECT count(*) FROM selections WHERE substr(hash, 1, length(?1)) = ?1", "t", which));
+            if (matches == 1) SV_TRY(sv_sql_int(l, id, err, "SELECT id FROM selections WHERE substr(hash, 1, length(?1)) = ?1", "t", which));
+        }
+    }
+    if (*id) return SV_OK;
+    if (!current) return sv_fail(err, SV_E_INPUT, l->path, "nothing has been selected yet");
+    sv_fail(err, SV_E_INPUT, l->path, which && strcmp(which, "previous") != 0 ? "there is no selection \"%.80s\"" : "there is no other selection than the current one", which);
+    return sv_hint(err, SV_E_INPUT, "SELECT id, hash, settings FROM selections lists them");
+}
+
+sv_status sv_ledger_reason(sv_ledger *l, int64_t selection, int64_t number, int k, sv_reason *out, sv_error *err) {
+    sqlite3_stmt *s;
+    bool row;
+    *out = (sv_reason){0};
+    if (l->version < 3) {
+        sv_fail(err, SV_E_INPUT, l->path, "was written by an earlier version of this program");
+        return sv_hint(err, SV_E_INPUT, "any command that writes to it, such as select, brings it up to date");
+    }
+    SV_TRY(sv_sql_query(l, &s, err, "SELECT e.reason, e.duplicate_of, d.sha256 FROM explained_by e JOIN selections s ON s.id = e.selection JOIN candidates d"
+                        " ON d.setup = s.generate AND d.number = e.number AND d.k = e.k WHERE e.selection = ?1 AND e.number = ?2 AND e.k = ?3", "iin", selection,
+                        number, k));
+    SV_TRY(sv_sql_step(l, s, &row, err));
+    if (!row) return SV_OK;
+    snprintf(out->reason, sizeof out->reason, "%s", sv_column_text(s, 0));
+    if (sv_column_text(s, 1)) snprintf(out->repeats, sizeof out->repeats, "%s", sv_column_text(s, 1));
+    sv_column_sha256(s, 2, out->sha256);
+    sv_sql_done(s);
+    return SV_OK;
 }

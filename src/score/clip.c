@@ -122,7 +122,8 @@ static sv_status check_pixels(const sv_clip *c, sv_error *err) {
     yyjson_val *of_vision = yyjson_obj_get(yyjson_doc_get_root(c->files.config), "vision_config"), *size = yyjson_obj_get(of_vision, "image_size");
     char text[256];
     if (!pixels || pixels->rank != 4) {
-        sv_fail(err, SV_E_MODEL, c->files.vision, "the graph does not take pictures: %s", pixels ? sv_tensor_text(pixels, text, sizeof text) : "no input \"pixel_values\"");
+        sv_fail(err, SV_E_MODEL, c->files.vision, "the graph does not take pictures: %s",
+                pixels ? sv_tensor_text(pixels, text, sizeof text) : "no input \"pixel_values\"");
         return sv_hint(err, SV_E_MODEL, "models that take patches of any size (NaFlex) are not supported; take one of a fixed resolution");
     }
     int64_t height = pixels->dims[2] > 0 ? pixels->dims[2] : yyjson_is_int(size) ? yyjson_get_int(size) : c->height;

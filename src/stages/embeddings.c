@@ -109,7 +109,7 @@ static sv_status hash_setup(const char *clip_setup, uint8_t out[32], bool *keeps
     *keeps = flavour && yyjson_mut_obj_get(root, "embedding");
     if (*keeps) {
         for (size_t i = 0; i < sizeof of_texts / sizeof of_texts[0]; i++) yyjson_mut_obj_remove_key(root, of_texts[i]);
-        yyjson_mut_obj_add_str(copy, root, "pictures", flavour->openai_image ? "openai" : "transformers");
+        yyjson_mut_obj_add_str(copy, root, "pictures", flavour->openai_image ? "openai" : flavour->opaque ? "data-juicer" : "transformers");
         yyjson_doc *fixed = yyjson_mut_doc_imut_copy(copy, NULL);
         text = fixed ? sv_json_canonical(yyjson_doc_get_root(fixed)) : NULL;
         yyjson_doc_free(fixed);

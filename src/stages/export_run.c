@@ -1,4 +1,5 @@
 /* export_run.c - the export stage: the current selection in every format of the recipe. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,7 +7,7 @@
 #include "stages/export/export.h"
 #include "stages/produce.h"
 
-enum { MOST_SETUPS = SV_STAGE_COUNT + SV_MAX_SCORERS };
+enum { MOST_SETUPS = SV_STAGE_COUNT + SV_MAX_SCORERS + 1 };
 
 /* What dataset.json says about how the set was made. */
 typedef struct provenance {
@@ -61,9 +62,36 @@ static sv_status read_provenance(sv_rundir *run, const char *selection_hash, pro
     size_t n;
     SV_TRY(sv_ledger_current_scores(l, scores, &n, err));
     for (size_t i = 0; i < n; i++) SV_TRY(add_current(p, l, SV_STAGE_SCORE, &scores[i], err));
+    sv_setup asked;
+    SV_TRY(sv_ledger_current(l, SV_STAGE_JUDGE_IMAGE, "judge_image", &asked, err));
+    asked.name[0] = 0;           /* the stage's own name says it */
+    SV_TRY(add_current(p, l, SV_STAGE_JUDGE_IMAGE, &asked, err));
     char *settings;
     SV_TRY(selection_settings(l, &settings, err));
     return add_setup(p, "select", "", selection_hash, settings, err);
+}
+
+enum { MOST_OPINIONS = 2 };
+
+/* Means of the current selection that nothing was ranked by. */
+static sv_status read_opinions(sv_ledger *l, sv_mean out[MOST_OPINIONS], size_t *count, sv_error *err) {
+    static const char *const names[MOST_OPINIONS] = {SV_HELD_OUT, "judge_image"};
+    char *report = NULL;
+    *count = 0;
+    SV_TRY(sv_ledger_selection_json(l, &report, err));
+    yyjson_doc *doc = report ? yyjson_read(report, strlen(report), 0) : NULL;
+    for (size_t i = 0; i < MOST_OPINIONS; i++) {
+        yyjson_val *mean = yyjson_obj_get(yyjson_obj_get(yyjson_doc_get_root(doc), "means"), names[i]);
+        yyjson_val *before = yyjson_obj_get(mean, "before"), *after = yyjson_obj_get(mean, "after");
+        if (!mean) continue;
+        sv_mean *m = &out[(*count)++];
+        snprintf(m->name, sizeof m->name, "%s", names[i]);
+        m->before = yyjson_is_num(before) ? yyjson_get_num(before) : NAN;
+        m->after = yyjson_is_num(after) ? yyjson_get_num(after) : NAN;
+    }
+    yyjson_doc_free(doc);
+    free(report);
+    return SV_OK;
 }
 
 /* Looks for the row that says that this selection is already written there. */
@@ -154,8 +182,12 @@ sv_status sv_export_run(sv_rundir *run, sv_error *err) {
     shares by_source = {.count = 0};
     sv_status st = read_provenance(run, hash, &p, err);
     if (st == SV_OK) st = read_shares(run, &by_source, err);
+    sv_mean opinions[MOST_OPINIONS];
+    size_t opinion_count = 0;
+    if (st == SV_OK) st = read_opinions(run->ledger, opinions, &opinion_count, err);
     const sv_export_facts facts = {.name = run->recipe->name, .seed = run->recipe->seed, .run_dir = run->dir, .stop = run->o.stop, .setups = p.setups,
-        .setup_count = p.count, .shares = by_source.list, .share_count = by_source.count};
+        .setup_count = p.count, .shares = by_source.list, .share_count = by_source.count,
+        .opinions = opinions, .opinion_count = opinion_count};
     for (size_t i = 0; st == SV_OK && i < run->recipe->export_count; i++) st = export_one(run, &run->recipe->exports[i], selection, &facts, err);
     for (size_t i = 0; i < p.count; i++) free(p.json[i]);
     for (size_t i = 0; i < by_source.count; i++) free((char *)by_source.list[i].name);

@@ -15,8 +15,8 @@ enum { REDUCED_QUALITY = 90 };   /* of the JPEG that a larger picture is sent as
 
 static const char section[] = "score.judge_image";
 static const char own_prompt[] =
-    "Does this picture show what the caption says?\n\nCaption: {caption}\n\nEverything that the caption names must be there: the objects, how many of them, their shapes, "
-    "colours and sizes, and where they are. What it leaves open may be anything. Answer with one word: Yes or No.";
+    "Does this picture show what the caption says?\n\nCaption: {caption}\n\nEverything that the caption names must be there: the objects, how many of them, "
+    "their shapes, colours and sizes, and where they are. What it leaves open may be anything. Answer with one word: Yes or No.";
 
 /* ---- settings ---- */
 

@@ -25,6 +25,17 @@ struct sv_scorers {
     sv_embeddings *kept;         /* NULL: none are kept */
 };
 
+/* An opinion of the judge that selects would be no second one, whatever its directory is called. */
+static sv_status check_held_out(const sv_scorers *s, sv_error *err) {
+    char selects[65], told[65];
+    if (!s->clip || !s->held_out) return SV_OK;
+    SV_TRY(sv_clip_hash(s->clip, selects, err));
+    SV_TRY(sv_clip_hash(s->held_out, told, err));
+    if (strcmp(selects, told) != 0) return SV_OK;
+    sv_fail(err, SV_E_RECIPE, "score.held_out.model", "is the model of score.clip, which selects");
+    return sv_hint(err, SV_E_RECIPE, "name another CLIP, trained on other data or of another size");
+}
+
 sv_status sv_scorers_open(sv_scorers **out, const sv_recipe *r, int rows, sv_error *err) {
     *out = NULL;
     sv_scorers *s = calloc(1, sizeof *s);
@@ -43,8 +54,10 @@ sv_status sv_scorers_open(sv_scorers **out, const sv_recipe *r, int rows, sv_err
         if (kinds[i] == &sv_scorer_held_out) s->held_out = s->state[s->count];
         s->kind[s->count++] = kinds[i];
     }
+    sv_status st = check_held_out(s, err);
+    if (st != SV_OK) sv_scorers_close(&s);
     *out = s;
-    return SV_OK;
+    return st;
 }
 
 void sv_scorers_close(sv_scorers **s) {

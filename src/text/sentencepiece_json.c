@@ -220,7 +220,8 @@ sv_status sv_spm_json_open(sv_spm **out, const char *path, sv_error *err) {
     *out = NULL;
     SV_TRY(sv_file_read(path, 256u << 20, &text, &size, err));
     yyjson_doc *doc = yyjson_read(text, size, 0);
-    yyjson_val *root = yyjson_doc_get_root(doc), *model = yyjson_obj_get(root, "model"), *id = yyjson_obj_get(model, "unk_id"), *added = yyjson_obj_get(root, "added_tokens");
+    yyjson_val *root = yyjson_doc_get_root(doc), *model = yyjson_obj_get(root, "model"), *added = yyjson_obj_get(root, "added_tokens");
+    yyjson_val *id = yyjson_obj_get(model, "unk_id");
     const char *kind = yyjson_get_str(yyjson_obj_get(model, "type"));
     sv_buf b = {0}, trainer = {0};
     free(text);

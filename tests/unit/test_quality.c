@@ -331,7 +331,8 @@ static void index_finds_what_a_scan_finds(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(measures), cmocka_unit_test(what_they_catch), cmocka_unit_test(letters_are_seen), cmocka_unit_test(noise), cmocka_unit_test(gates), cmocka_unit_test(tiny), cmocka_unit_test(hashes),
+        cmocka_unit_test(measures), cmocka_unit_test(what_they_catch), cmocka_unit_test(letters_are_seen), cmocka_unit_test(noise),
+        cmocka_unit_test(gates), cmocka_unit_test(tiny), cmocka_unit_test(hashes),
         cmocka_unit_test(nearness), cmocka_unit_test(index_finds_what_a_scan_finds),
     };
     return cmocka_run_group_tests_name("quality", tests, NULL, NULL);

@@ -110,6 +110,20 @@ static void add_scores(sv_buf *b, const tallies *t) {
     sv_buf_puts(b, "},\n");
 }
 
+static const char *mean_text(double v, char buf[32]) {
+    return isnan(v) ? "null" : sv_real_text(v, buf);
+}
+
+static void add_opinions(sv_buf *b, const sv_export_facts *f) {
+    char before[32], after[32];
+    if (!f->opinion_count) return;
+    sv_buf_puts(b, " \"opinions\": {");
+    for (size_t i = 0; i < f->opinion_count; i++)
+        sv_buf_printf(b, "%s\"%s\": {\"eligible\": %s, \"picked\": %s}", i ? ", " : "", f->opinions[i].name, mean_text(f->opinions[i].before, before),
+                      mean_text(f->opinions[i].after, after));
+    sv_buf_puts(b, "},\n");
+}
+
 static sv_status write_json(sv_export_job *job, const sv_exporter *format, const sv_export_counts *counts, sv_error *err) {
     const sv_export_facts *f = job->facts;
     sv_buf b = {0};
@@ -121,6 +135,7 @@ static sv_status write_json(sv_export_job *job, const sv_exporter *format, const
     add_tallies(&b, "sources", &counts->sources);
     add_shares(&b, f);
     add_scores(&b, &counts->scores);
+    add_opinions(&b, f);
     sv_buf_puts(&b, " ");
     if (job->details.size) sv_buf_add(&b, job->details.data, job->details.size);
     sv_buf_puts(&b, "\"setups\": [");
@@ -214,6 +229,12 @@ static sv_status write_readme(sv_export_job *job, const sv_exporter *format, con
     for (size_t i = 0; i < counts->scores.count; i++) {
         const tally *s = &counts->scores.items[i];
         if (s->count) sv_buf_printf(&b, "| %s | %.4f | %.4f | %.4f |\n", s->name, s->sum / (double)s->count, s->least, s->most);
+    }
+    if (job->facts->opinion_count)
+        sv_buf_puts(&b, "\nWhat judges say that had no part in the ranking:\n\n| judge | mean over what could be picked | over the pairs |\n| --- | --- | --- |\n");
+    for (size_t i = 0; i < job->facts->opinion_count; i++) {
+        const sv_mean *m = &job->facts->opinions[i];
+        sv_buf_printf(&b, "| %s | %.4f | %.4f |\n", m->name, m->before, m->after);
     }
     sv_status st = sv_buf_ok(&b, err);
     if (st == SV_OK) st = sv_export_file(job, "README.md", b.data, b.size, err);

@@ -30,6 +30,8 @@ typedef struct sv_export_facts {
     size_t setup_count;
     const sv_share *shares;      /* captions by source, at each step; may be none */
     size_t share_count;
+    const sv_mean *opinions;     /* what judges that did not rank say, over the eligible pictures and over the picks; may be none */
+    size_t opinion_count;
 } sv_export_facts;
 
 typedef struct sv_export_report {
