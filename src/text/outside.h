@@ -35,7 +35,9 @@ void sv_process_answer(sv_process *p, sv_outside_fn fn, void *user);
 
 /* ---- the settings (op_image.c) ---- */
 
-typedef enum sv_outside { SV_OUTSIDE_NONE, SV_PICTURE_SIMILARITY, SV_PICTURE_MATCHING, SV_PICTURE_ASPECT, SV_PICTURE_WIDTH, SV_PICTURE_HEIGHT, SV_PICTURE_BYTES } sv_outside;
+typedef enum sv_outside {
+    SV_OUTSIDE_NONE, SV_PICTURE_SIMILARITY, SV_PICTURE_MATCHING, SV_PICTURE_ASPECT, SV_PICTURE_WIDTH, SV_PICTURE_HEIGHT, SV_PICTURE_BYTES
+} sv_outside;
 
 typedef struct sv_image_text_settings {
     sv_range range;

@@ -55,7 +55,8 @@ static void filters_ask_about_what_is_left(void **state) {
     assert_int_equal(sv_process_run(p, in, 9, 1, out, &err), SV_E_USAGE);   /* nobody answers */
     sv_process_answer(p, answer, &a);
     assert_int_equal(sv_process_run(p, in, 9, 1, out, &err), SV_OK);
-    static const char *const rules[9] = {"image_shape_filter", "image_text_similarity_filter", "image_text_similarity_filter", NULL, NULL, "image_unreadable", NULL, NULL, NULL};
+    static const char *const rules[9] = {"image_shape_filter", "image_text_similarity_filter", "image_text_similarity_filter", NULL, NULL,
+                                         "image_unreadable",   NULL,                           NULL,                           NULL};
     for (int i = 0; i < 9; i++) {
         assert_int_equal(out[i].keep, rules[i] == NULL);
         if (rules[i]) assert_string_equal(out[i].rule, rules[i]);
@@ -141,7 +142,8 @@ static void mistakes_are_named(void **state) {
 }
 
 static void sizes_are_data_juicers(void **state) {
-    static const struct { const char *text; double bytes; } cases[] = {{"0", 0}, {"500", 500}, {"20KB", 20480}, {"124 KiB", 126976}, {"1mb", 1048576}, {"3GB", 3221225472.0}, {"1TB", 1099511627776.0}};
+    static const struct { const char *text; double bytes; } cases[] = {
+        {"0", 0}, {"500", 500}, {"20KB", 20480}, {"124 KiB", 126976}, {"1mb", 1048576}, {"3GB", 3221225472.0}, {"1TB", 1099511627776.0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char list[100];
         sv_process *p;
