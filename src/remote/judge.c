@@ -17,6 +17,7 @@
 #define TICK 0.2                        /* seconds */
 #define HELD_MOST 8                     /* failed captions that wait for a sign of life before the server is asked for one */
 #define TOP_LOGPROBS 5                  /* all servers that give any allow so many */
+#define BUSY_MOST 40                    /* times that one caption is told 429 while others are answered */
 #define MORE_ROUNDS 3                   /* rounds of failures in a row, beyond the retries of one caption, that end the asking */
 
 /* A caption on its way. */
@@ -28,7 +29,7 @@ typedef struct slot {
     char *prompt, *picture;
     size_t prompt_size;
     sv_buf body;
-    int64_t requests, failures;         /* sent; of these failed through the server */
+    int64_t requests, failures, busy;   /* sent; of these failed through the server; told to wait */
     double sent;
 } slot;
 
@@ -348,6 +349,15 @@ static sv_status take_failed(sv_judge *j, slot *t, sv_error *err) {
     return hold(j, &out, err);
 }
 
+/* The server fails at all that is left. If it has answered, the captions that are left may be at fault: they are held, and it is asked for a sign of life. */
+static sv_status doubt(sv_judge *j, sv_error *err) {
+    if (!j->answered || !j->exhausted || j->probing) return only_fails(j, err);
+    for (int i = 0; i < j->slot_count; i++)
+        if (j->slots[i].state == SLOT_READY) SV_TRY(take_failed(j, &j->slots[i], err));
+    sv_pace_hope(&j->pace);
+    return SV_OK;
+}
+
 static sv_status take(sv_judge *j, const sv_judge_feed *feed, const sv_http_answer *a, sv_error *err) {
     slot *t = a->tag;
     sv_chat_answer chat = {0};
@@ -377,12 +387,12 @@ static sv_status take(sv_judge *j, const sv_judge_feed *feed, const sv_http_answ
     case FAULT_BUSY:
     case FAULT_SERVER:
         sv_pace_bad(&j->pace, t->sent, sv_now(), f == FAULT_BUSY, a->retry_after);
-        if (f == FAULT_SERVER && ++t->failures > j->s.retries) st = take_failed(j, t, err);
+        if (f == FAULT_SERVER ? ++t->failures > j->s.retries : ++t->busy > BUSY_MOST) st = take_failed(j, t, err);
         if (st == SV_OK && a->retry_after > LONGEST_WAIT) {
             snprintf(j->last_why, sizeof j->last_why, "HTTP %ld, Retry-After %.0f s", a->status, a->retry_after);
             st = give_up(j, "the judge's server asks for a long pause", "call again after that time; every answer so far is kept", err);
         }
-        if (st == SV_OK && sv_pace_hopeless(&j->pace)) st = only_fails(j, err);
+        if (st == SV_OK && sv_pace_hopeless(&j->pace)) st = doubt(j, err);
         break;
     }
     sv_chat_answer_free(&chat);

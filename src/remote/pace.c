@@ -46,6 +46,10 @@ void sv_pace_bad(sv_pace *p, double sent, double now, bool busy, double retry_af
     if (now + pause > p->not_before) p->not_before = now + pause;
 }
 
+void sv_pace_hope(sv_pace *p) {
+    p->rounds = p->weight = 0;
+}
+
 bool sv_pace_hopeless(const sv_pace *p) {
     return p->weight >= 3 * p->most_rounds;
 }

@@ -34,6 +34,8 @@ void sv_pace_good(sv_pace *p);
 void sv_pace_bad(sv_pace *p, double sent, double now, bool busy, double retry_after);
 /* It ended in a way that says nothing about the server. */
 void sv_pace_ended(sv_pace *p);
+/* Counts failures in a row from none again. */
+void sv_pace_hope(sv_pace *p);
 /* True once the server only fails. */
 bool sv_pace_hopeless(const sv_pace *p);
 

@@ -286,6 +286,17 @@ stable() {
     says 'asks for a long pause'
 }
 
+@test "a caption that is always told to wait does not end a run that has asked all others" {
+    captions 12 'a throttled caption of a cup'
+    server
+    recipe 'retries: 0'
+    run curate --json
+    [ "$status" -eq 0 ] || { echo "$output"; return 1; }
+    says '"judged":13,"kept":12,'
+    [ "$(ask "SELECT rule FROM rejected")" = llm_judge_failed ]
+    [ "$(ask "SELECT detail FROM judge_answers WHERE keep = 0")" = 'HTTP 429: slow down' ]
+}
+
 @test "a grown file, another list, a later earlier duplicate: only new texts are asked about" {
     captions 10 'a bad caption of a cup'
     server

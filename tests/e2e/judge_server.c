@@ -7,7 +7,7 @@
  * the key), 301, garbage (not HTTP), text (no JSON), huge (an endless body), list (JSON that is no chat completion), never (says nothing),
  * nologprobs (400 if log probabilities are asked for).
  *
- * The answer depends on the caption: one with "bad" gets No, with "odd" Perhaps, with "poison" HTTP 500, with "refused" HTTP 400; all others Yes. score: 2,
+ * The answer depends on the caption: one with "bad" gets No, with "odd" Perhaps, with "poison" HTTP 500, with "throttled" 429, with "refused" 400; all others Yes. score: 2,
  * "Hm", 4 instead. sees: the answer depends on the picture of the request instead (its P(yes) is the sum of the data URL's letters modulo 10, by 10; without
  * a picture HTTP 400). The log then has that number and the URL's beginning for the caption. The port is written to PORT_FILE once it listens. LOG_FILE gets
  * one line a request: number, requests at once, key, caption. It ends by itself after two minutes. JUDGE_SERVER_PORT in the environment: that port instead
@@ -113,6 +113,7 @@ static int answer_caption(int fd, const char *request, const char *caption) {
     if (sees) return answer_picture(fd, request);
     const char *word = strstr(caption, "bad") ? "No" : strstr(caption, "odd") ? "Perhaps" : "**Yes.**";
     if (gives_score) word = strstr(caption, "bad") ? "Score: 2" : strstr(caption, "odd") ? "Hm" : "4/5";
+    if (strstr(caption, "throttled")) return answer(fd, 429, "", "{\"error\":{\"message\":\"slow down\"}}");
     if (strstr(caption, "poison")) return answer(fd, 500, "", "{\"error\":{\"message\":\"the caption broke me\"}}");
     if (strstr(caption, "refused")) return answer(fd, 400, "", "{\"error\":{\"message\":\"content policy\"}}");
     if (has_logprobs && strstr(request, "\"logprobs\":true")) {
