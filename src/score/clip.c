@@ -157,6 +157,8 @@ sv_status sv_clip_open(sv_clip **out, const char *dir, const sv_clip_options *o,
     pthread_mutex_init(&c->lock, NULL);
     sv_status st = set_flavour(c, o, err);
     if (st == SV_OK) st = sv_clip_files_find(&c->files, dir, err);
+    if (st == SV_OK && sv_itm_is_model(dir))
+        st = sv_hint(err, sv_fail(err, SV_E_MODEL, dir, "is a BLIP matching model, not a CLIP"), "its score is itm-score, score.itm in a recipe");
     if (st == SV_OK) st = read_configs(c, o, err);
     if (st == SV_OK) st = load(c, o, err);
     if (st == SV_OK) st = read_sizes(c, err);
