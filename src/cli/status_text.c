@@ -113,6 +113,11 @@ static void images(FILE *out, yyjson_val *root) {
         }
     }
     row(out, "images", number(g, "images"), line);
+    yyjson_val *engine = yyjson_obj_get(g, "engine");
+    if (yyjson_obj_get(engine, "batch")) {
+        snprintf(line, sizeof line, "a call of the model (batch), %lld threads each", (long long)number(engine, "threads_per_image"));
+        row(out, "", number(engine, "batch"), line);
+    }
     if (number(g, "pruned")) row(out, "pruned", number(g, "pruned"), "given up half-drawn");
     stops(out, yyjson_obj_get(g, "stopped"), yyjson_obj_get(g, "round"));
     if (number(g, "failed")) {
@@ -211,7 +216,8 @@ static void concepts(FILE *out, yyjson_val *root) {
         cap[0] = quota[0] = 0;
         if (yyjson_obj_get(c, "cap")) snprintf(cap, sizeof cap, "  cap %lld", (long long)number(c, "cap"));
         if (yyjson_obj_get(c, "quota")) snprintf(quota, sizeof quota, "  quota %lld", (long long)number(c, "quota"));
-        fprintf(out, "  %-22.60s %12s %12s%s%s\n", *name ? name : "(none of them)", sv_cli_count(number(c, "captions"), a), sv_cli_count(number(c, "kept"), b), cap, quota);
+        fprintf(out, "  %-22.60s %12s %12s%s%s\n", *name ? name : "(none of them)", sv_cli_count(number(c, "captions"), a),
+                sv_cli_count(number(c, "kept"), b), cap, quota);
     }
     if (n > MOST_CONCEPTS) fprintf(out, "  and more: --json has a hundred, the ledger's view concept_counts all\n");
 }

@@ -88,6 +88,7 @@ typedef struct sv_provider_settings {
 typedef struct sv_engine_settings {
     sv_provider_settings provider;
     int64_t threads_per_image, workers, batch;   /* 0: auto */
+    int64_t text_chunk;       /* captions encoded before any is drawn; INT64_MIN: each when it is drawn */
 } sv_engine_settings;
 
 /* How many pictures a caption gets. A plain number in the recipe is `max`. With stop_at or drop_below the number is found out in rounds over all

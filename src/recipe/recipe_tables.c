@@ -73,6 +73,8 @@ static const sv_option engine_options[] = {
     {"workers", SV_OPT_AUTO_INT, ENGINE(workers), "auto", .min = 1, .max = 1024,
      .help = "images drawn at the same time; changes no byte of the result"},
     {"batch", SV_OPT_AUTO_INT, ENGINE(batch), "auto", .min = 1, .max = 64, .help = "images per call of the model"},
+    {"text_chunk", SV_OPT_INT, ENGINE(text_chunk), "null", .nullable = true, .min = 1, .max = 4096,
+     .help = "to save memory: so many captions are encoded, the text encoders are let go, then they are drawn; null: both at once"},
     {0}};
 
 #define PROVIDER(f) AT(sv_provider_settings, f)

@@ -137,12 +137,15 @@ sv_status sv_drawing_open(sv_drawing **out, const sv_draw_plan *plan, sv_error *
     d->painters = calloc(workers, sizeof *d->painters);
     d->finishers = calloc(finishers, sizeof *d->finishers);
     d->group_memory = calloc(d->group_count, sizeof *d->group_memory);
-    d->convoys = sv_queue_open(2 * workers + 1);
+    d->convoys = sv_queue_open(2 * workers + 1 + (size_t)plan->text_chunk);
+    d->held = plan->text_chunk ? calloc((size_t)plan->text_chunk, sizeof(convoy *)) : NULL;
     d->groups = sv_queue_open(d->group_count);
     d->spare = sv_queue_open(d->group_count);
     d->results = sv_queue_open(1024);
     sv_status st = SV_OK;
-    if (!d->painters || !d->finishers || !d->group_memory || !d->convoys || !d->groups || !d->spare || !d->results) st = sv_fail_memory(err, "drawing", 0);
+    if (!d->painters || !d->finishers || !d->group_memory || !d->convoys || !d->groups || !d->spare || !d->results ||
+        (plan->text_chunk && !d->held))
+        st = sv_fail_memory(err, "drawing", 0);
     for (size_t i = 0; st == SV_OK && i < d->group_count; i++) sv_queue_push(d->spare, &d->group_memory[i]);
     if (st == SV_OK) st = start_threads(d, err);
     if (st != SV_OK) {
@@ -195,6 +198,7 @@ void sv_drawing_close(sv_drawing **pointer) {
     free(d->painters);
     free(d->finishers);
     free(d->group_memory);
+    free(d->held);
     free(d);
     *pointer = NULL;
 }
@@ -212,6 +216,7 @@ void sv_drawing_expect(sv_drawing *d, int pictures) {
 }
 
 size_t sv_drawing_room(const sv_drawing *d) {
+    if (d->plan.text_chunk) return d->sealed && d->in_hand ? 0 : (size_t)d->plan.text_chunk - d->in_hand;
     return 2 * (size_t)d->plan.workers * d->convoy_size - d->in_hand;
 }
 
@@ -219,19 +224,51 @@ bool sv_drawing_busy(const sv_drawing *d) {
     return d->in_hand > 0;
 }
 
-void sv_drawing_flush(sv_drawing *d) {
+static void send_off(sv_drawing *d) {
     if (!d->loading) return;
-    sv_queue_push(d->convoys, d->loading);
+    if (d->held)
+        d->held[d->held_count++] = d->loading;
+    else
+        sv_queue_push(d->convoys, d->loading);
     d->loading = NULL;
+}
+
+static void release(const sv_drawing *d, unsigned phases) {
+    sv_pipeline_release(d->plan.models->base, phases);
+    if (d->plan.models->refiner) sv_pipeline_release(d->plan.models->refiner, phases);
+}
+
+void sv_drawing_flush(sv_drawing *d) {
+    send_off(d);
+    if (!d->held_count) return;
+    release(d, SV_PHASE_TEXT);
+    for (size_t i = 0; i < d->held_count; i++) sv_queue_push(d->convoys, d->held[i]);
+    d->held_count = 0;
+    d->sealed = true;
+}
+
+/* Before the first text of a chunk, while no painter is at work: what draws makes room for what encodes. */
+static void begin_chunk(sv_drawing *d) {
+    for (int i = 0; i < d->painters_open; i++) sv_painter_release(d->painters[i].painter, SV_PHASE_DENOISE | SV_PHASE_DECODE);
+    release(d, SV_PHASE_DENOISE | SV_PHASE_DECODE);
+    d->sealed = false;
 }
 
 sv_status sv_drawing_submit(sv_drawing *d, const sv_draw_item *item, sv_error *err) {
     if (!d->loading && !(d->loading = calloc(1, sizeof *d->loading))) return sv_fail_memory(err, "captions", sizeof *d->loading);
     task *t = task_new(d, item);
     if (!t) return sv_fail_memory(err, "caption", item->size);
+    if (d->plan.text_chunk) {
+        if (!d->in_hand) begin_chunk(d);
+        sv_status st = sv_told_make(&t->told, d->plan.models, d->plan.recipe->generate.prompt, t->text, err);
+        if (st != SV_OK) {
+            task_free(t);
+            return st;
+        }
+    }
     d->loading->tasks[d->loading->count++] = t;
     d->in_hand++;
-    if (d->loading->count == d->convoy_size) sv_drawing_flush(d);
+    if (d->loading->count == d->convoy_size) send_off(d);
     return SV_OK;
 }
 

@@ -32,6 +32,7 @@ typedef struct sv_draw_plan {
     const char *dir, *tmp;              /* run directory; where files are written before they get their name */
     const char *setup;                  /* hash of the generate setup: names the image folder */
     int workers;
+    int text_chunk;                     /* captions whose texts are encoded while nothing is drawn; 0: painters encode as they draw */
     double checks[SV_MOST_CHECKS];      /* shares of the model calls after which siblings are compared; only with scorers */
     int check_count;
     double keep;                        /* share that goes on at each check */
@@ -67,9 +68,9 @@ void sv_drawing_close(sv_drawing **d);
 void sv_drawing_expect(sv_drawing *d, int pictures);
 /* Hands in a caption that still needs candidates (copied). At most sv_drawing_room() at a time; never waits. */
 sv_status sv_drawing_submit(sv_drawing *d, const sv_draw_item *item, sv_error *err);
-/* Sends a convoy off that is not full. */
+/* Sends a convoy off that is not full; with chunks all of them: their texts are encoded, and the text encoders let go. */
 void sv_drawing_flush(sv_drawing *d);
-/* Captions that can be submitted now. */
+/* Captions that can be submitted now; with chunks none from the flush until all have come back. */
 size_t sv_drawing_room(const sv_drawing *d);
 /* The next result; NULL if nothing came for `seconds`, or nothing is in hand. */
 sv_draw_result *sv_drawing_next(sv_drawing *d, double seconds);

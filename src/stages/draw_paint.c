@@ -28,7 +28,7 @@ static sv_status refuse_task(sv_drawing *d, task *t, size_t tokens, sv_error *er
 /* Encodes what all candidates of a caption share. *refused: there is nothing to draw. */
 static sv_status prepare_task(sv_drawing *d, task *t, bool *refused, sv_error *err) {
     const sv_generate_settings *s = &d->plan.recipe->generate;
-    SV_TRY(sv_told_make(&t->told, d->plan.models, s->prompt, t->text, err));
+    if (!t->told.text) SV_TRY(sv_told_make(&t->told, d->plan.models, s->prompt, t->text, err));
     t->tokens_cut = (int64_t)sv_condition_cut(t->told.text);
     t->from = 0;
     t->limit = t->want;

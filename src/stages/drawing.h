@@ -98,7 +98,10 @@ struct sv_drawing {
     size_t group_count;
     int painter_count, finisher_count;   /* threads started */
     int painters_open;                   /* painters made */
-    convoy *loading;                     /* not yet sent off */
+    convoy *loading;                     /* not yet full */
+    convoy **held;                       /* with chunks: full ones, not yet sent off */
+    size_t held_count;
+    bool sealed;                         /* the chunk in hand takes no more */
     size_t convoy_size;                  /* captions of a full one */
     size_t in_hand;                      /* captions submitted and not yet come back */
     atomic_bool broken;

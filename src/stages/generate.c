@@ -165,7 +165,7 @@ static sv_status draw_all(production *p, sv_error *err) {
             }
             st = sv_drawing_submit(p->drawing, &piece.items[next++], err);
         }
-        if (!more) sv_drawing_flush(p->drawing);
+        if (!more || p->run->recipe->generate.engine.text_chunk > 0) sv_drawing_flush(p->drawing);
         if (st == SV_OK && sv_drawing_busy(p->drawing)) st = take_result(p, 0.5, err);
     }
 done:
@@ -186,6 +186,7 @@ static sv_status open_machine(production *p, sv_error *err) {
     SV_TRY(sv_draw_models_prepare(&p->models, r, &p->paint, err));
     sv_draw_plan plan = {.recipe = r, .models = &p->models, .scorers = p->scorers, .paint = p->paint, .dir = p->run->dir, .tmp = p->run->tmp,
                          .setup = p->setup.hash, .workers = p->engine.workers, .keep = r->generate.prune.keep, .stop = p->run->o.stop};
+    if (r->generate.engine.text_chunk > 0) plan.text_chunk = (int)r->generate.engine.text_chunk;
     plan.check_count = sv_recipe_checks(&r->generate.prune, plan.checks);
     return sv_drawing_open(&p->drawing, &plan, err);
 }

@@ -33,8 +33,9 @@ void sv_draw_models_close(sv_draw_models *m) {
 
 sv_status sv_draw_models_prepare(sv_draw_models *m, const sv_recipe *r, const sv_paint_options *paint, sv_error *err) {
     const sv_generate_settings *s = &r->generate;
-    SV_TRY(sv_pipeline_prepare(m->base, SV_PHASE_DRAW, err));
-    if (m->refiner) SV_TRY(sv_pipeline_prepare(m->refiner, SV_PHASE_DRAW, err));
+    unsigned phases = s->engine.text_chunk > 0 ? SV_PHASE_TEXT : SV_PHASE_DRAW;      /* with chunks: what encodes first, what draws afterwards */
+    SV_TRY(sv_pipeline_prepare(m->base, phases, err));
+    if (m->refiner) SV_TRY(sv_pipeline_prepare(m->refiner, phases, err));
     if (paint->guidance > 1) {
         SV_TRY(sv_pipeline_encode(m->base, s->negative, &m->negative, err));
         if (m->refiner) SV_TRY(sv_pipeline_encode(m->refiner, s->negative, &m->refiner_negative, err));

@@ -143,6 +143,23 @@ static sv_status add_stop(void *user, const char *reason, int64_t captions, sv_e
     return add_count(user, reason, captions, err);
 }
 
+/* The numbers that pictures are drawn with: those of the recipe, or what auto came to. */
+static sv_status put_engine(answer *a, yyjson_mut_val *o, sv_ledger *l, sv_error *err) {
+    static const char *const names[] = {"provider", "threads_per_image", "batch"};
+    sv_setup s;
+    char *json = NULL;
+    SV_TRY(sv_ledger_current(l, SV_STAGE_GENERATE, "", &s, err));
+    SV_TRY(sv_ledger_setup_json(l, s.id, &json, err));
+    yyjson_doc *doc = yyjson_read(json, strlen(json), YYJSON_READ_ALLOW_INF_AND_NAN);
+    yyjson_val *engine = yyjson_obj_get(yyjson_doc_get_root(doc), "engine");
+    yyjson_mut_val *out = put(a, o, "engine", yyjson_mut_obj(a->doc));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (yyjson_obj_get(engine, names[i])) put(a, out, names[i], yyjson_val_mut_copy(a->doc, yyjson_obj_get(engine, names[i])));
+    yyjson_doc_free(doc);
+    free(json);
+    return SV_OK;
+}
+
 /* Where the rounds stand. */
 static sv_status put_rounds(answer *a, yyjson_mut_val *o, sv_ledger *l, int64_t rounds, const sv_round *r, sv_error *err) {
     yyjson_mut_val *now = put(a, o, "round", yyjson_mut_obj(a->doc));
@@ -206,6 +223,7 @@ static sv_status tell(answer *a, yyjson_mut_val *root, const char *dir, sv_ledge
         int64_t wanted = wanted_images(dir, &f, &round);
         o = put(a, root, "generate", yyjson_mut_obj(a->doc));
         SV_TRY(put_setup(a, o, l, SV_STAGE_GENERATE, err));
+        SV_TRY(put_engine(a, o, l, err));
         put_int(a, o, "images", f.drawn);
         if (wanted >= 0) put_int(a, o, "wanted", wanted);
         put_int(a, o, "captions", f.drawn_captions);

@@ -142,3 +142,36 @@ pictures() { (cd "$1"/images/* && find . -type f -print0 | LC_ALL=C sort -z | xa
     [ -s a.txt ]
     diff a.txt b.txt
 }
+
+@test "texts encoded in chunks, and the encoders let go in between, change no byte" {
+    recipe r.yaml '{max: 4, stop_at: 0.9}, prune: {at: 0.5}'
+    synthvlm run r.yaml -o at_once >/dev/null
+    for n in 1 3 100; do
+        synthvlm run r.yaml -o chunks$n --set generate.engine.text_chunk=$n >/dev/null
+        same_as at_once chunks$n
+    done
+}
+
+@test "what auto stands for is measured once where there is much to draw" {
+    recipe r.yaml 100
+    sed -i 's/, sample: 8//; s/steps: 8/steps: 200/' r.yaml
+    synthvlm curate r.yaml -o much >/dev/null
+    for i in 1 2; do
+        synthvlm generate much >/dev/null 2>&1 &
+        pid=$!
+        for t in $(seq 1 300); do
+            [ "$(grep -c '"event":"generate"' much/run.log)" -lt $i ] || break
+            sleep 0.2
+        done
+        kill -9 $pid
+        wait $pid || true
+    done
+    [ "$(grep -c '"event":"generate"' much/run.log)" -eq 2 ]
+    [ "$(grep -c '"event":"tuned"' much/run.log)" -eq 1 ]
+    [ "$(ask much 'SELECT count(*) FROM tuned')" -eq 1 ]
+    # Both calls went on under the same setup, with the numbers that were measured.
+    [ "$(ask much "SELECT count(*) FROM setups WHERE stage = 'generate'")" -eq 1 ]
+    [ "$(ask much "SELECT json_extract(s.json, '$.engine.batch') = json_extract(t.value, '$.batch') FROM setups s, tuned t WHERE s.stage = 'generate'")" -eq 1 ]
+    run synthvlm status much
+    says 'batch'
+}
