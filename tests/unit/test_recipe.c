@@ -368,11 +368,13 @@ static void ready_recipes_load(void **state) {
     static const char *const files[] = {"recipes/paper.yaml", "recipes/sdxl.yaml", "recipes/sd3.yaml"};
     static const char *const sets[] = {"captions.process.flagged_words_filter.flagged_words_dir=tests/golden/text/flagged_words.json",
                                        "captions.process.perplexity_filter.lm=tests/golden/language-model/en.arpa",
-                                       "captions.process.perplexity_filter.spm=tests/golden/language-model/en.sp.model"};
+                                       "captions.process.perplexity_filter.spm=tests/golden/language-model/en.sp.model",
+                                       "captions.process.image_text_similarity_filter.hf_clip=tests/golden/models/tiny-clip",
+                                       "captions.process.image_text_matching_filter.hf_blip=tests/golden/models/tiny-blip-itm"};
     for (size_t i = 0; i < 3; i++) {
         sv_recipe *r;
         sv_error err = {0};
-        if (sv_recipe_load(&r, files[i], sets, i == 0 ? 3 : 0, &err) != SV_OK) fail_msg("%s: %s", err.what, err.why);
+        if (sv_recipe_load(&r, files[i], sets, i == 0 ? 5 : 0, &err) != SV_OK) fail_msg("%s: %s", err.what, err.why);
         assert_int_equal(r->generate.size[0], 1024);
         assert_true(r->score.ssim.base == 768 && r->score.ssim.low == 336);
         assert_int_equal(r->select.by, SV_BY_WEIGHTED);
