@@ -44,9 +44,21 @@ const sv_op sv_op_words_num = {.info = {"words_num_filter", SV_OP_FILTER, "num_w
                                .integer = true, .options = words_options, .size = sizeof(sv_words_num), .open = words_open,
                                .close = words_close, .measure = words_measure};
 
+/* Printable ASCII: one line, of as many characters as bytes. */
+static bool is_one_plain_line(const char *text, size_t size) {
+    unsigned char other = 0;
+    for (size_t i = 0; i < size; i++) other |= (unsigned char)((unsigned char)text[i] - 0x20) > 0x7E - 0x20;
+    return !other;
+}
+
 /* Lines as str.splitlines sees them: no empty line after a final break, CR LF is one break. */
 static void measure_lines(const sv_scan *s, uint32_t *lines, uint32_t *longest) {
     uint32_t n = 0, max = 0, length = 0;
+    if (s->size && is_one_plain_line(s->text, s->size)) {
+        *lines = 1;
+        *longest = (uint32_t)s->size;
+        return;
+    }
     const char *p = s->text, *end = p + s->size;
     bool open = false;
     while (p < end) {

@@ -158,8 +158,12 @@ static inline bool next_word(word_cursor *c, const char **word, size_t *size) {
     return at > begin;
 }
 
+static inline bool is_ascii_letter(char c) { return (unsigned char)((c | 0x20) - 'a') < 26; }
+
 void sv_strip_special(const char **text, size_t *size) {
     const char *begin = *text, *end = begin + *size;
+    /* Most words end in letters on both sides: in ASCII nothing else is neither white space, digit nor punctuation. */
+    if (begin < end && is_ascii_letter(*begin) && is_ascii_letter(end[-1])) return;
     while (begin < end) {
         const char *p = begin;
         if (!sv_char_is(sv_next_char(&p), SV_CH_SPECIAL)) break;
