@@ -74,6 +74,9 @@ static void print_tokenizers(yyjson_val *root) {
             printf("\n%s\n  %s\n", text_of(t, "name", ""), text_of(t, "error", ""));
         else if (yyjson_get_bool(yyjson_obj_get(t, "t5")))
             printf("\n%s\n  T5, %lld ids\n", text_of(t, "name", ""), (long long)yyjson_get_int(yyjson_obj_get(t, "vocabulary")));
+        else if (strcmp(text_of(t, "pieces", ""), "wordpiece") == 0)
+            printf("\ntokenizer\n  WordPiece, %lld ids, rows of %lld\n", (long long)yyjson_get_int(yyjson_obj_get(t, "vocabulary")),
+                   (long long)yyjson_get_int(yyjson_obj_get(t, "max_length")));
         else if (text_of(t, "pieces", NULL))
             printf("\ntokenizer\n  SentencePiece (%s), %lld ids, rows of %lld: end %lld, padding %lld\n", text_of(t, "pieces", ""),
                    (long long)yyjson_get_int(yyjson_obj_get(t, "vocabulary")), (long long)yyjson_get_int(yyjson_obj_get(t, "max_length")),
@@ -97,7 +100,7 @@ static void print_unavailable(yyjson_val *root) {
 static void print_text(yyjson_val *root) {
     char size[32];
     yyjson_val *s = yyjson_obj_get(root, "size"), *scheduler = yyjson_obj_get(root, "scheduler"), *missing = yyjson_obj_get(root, "missing"), *m;
-    bool clip = strcmp(text_of(root, "kind", ""), "clip") == 0;
+    bool matching = strcmp(text_of(root, "kind", ""), "matching") == 0, clip = matching || strcmp(text_of(root, "kind", ""), "clip") == 0;
     printf("%s\n", text_of(root, "directory", ""));
     if (clip)
         printf("  %s (%s graphs): scores pictures against texts\n", text_of(root, "family", "CLIP"), text_of(root, "layout", ""));

@@ -28,6 +28,8 @@ static void print_caption(yyjson_val *root) {
     printf("caption    %s (number %lld)\n", text(root, "id"), (long long)yyjson_get_sint(yyjson_obj_get(root, "number")));
     printf("text       %s\n", text(root, "caption"));
     printf("read from  %s, line %lld\n", text(from, "path"), (long long)yyjson_get_sint(yyjson_obj_get(from, "line")));
+    yyjson_val *picture = yyjson_obj_get(root, "picture");
+    if (picture) printf("picture    %s in %s\n", text(picture, "name"), text(picture, "folder"));
     if (*text(root, "source")) printf("source     %s\n", text(root, "source"));
     if (*text(root, "license")) printf("license    %s\n", text(root, "license"));
 }

@@ -62,6 +62,21 @@ static sv_status finish(story *t, sv_status st, char **json, sv_error *err) {
     return st;
 }
 
+/* The picture that the caption came with, if it did. */
+static sv_status tell_picture(story *t, yyjson_mut_val *root, int64_t number, sv_error *err) {
+    sqlite3_stmt *s;
+    bool row;
+    if (t->l->version < 3) return SV_OK;
+    SV_TRY(sv_sql_query(t->l, &s, err, "SELECT p.name, f.folder FROM pictures p LEFT JOIN picture_folders f USING(source) WHERE p.number = ?1", "i", number));
+    SV_TRY(sv_sql_step(t->l, s, &row, err));
+    if (!row) return SV_OK;
+    yyjson_mut_val *o = open_object(t, root, "picture");
+    put_column(t, o, "name", s, 0);
+    put_column(t, o, "folder", s, 1);
+    sv_sql_done(s);
+    return SV_OK;
+}
+
 static sv_status tell_caption(story *t, yyjson_mut_val *root, int64_t number, sv_error *err) {
     sqlite3_stmt *s;
     bool row;
@@ -79,7 +94,7 @@ static sv_status tell_caption(story *t, yyjson_mut_val *root, int64_t number, sv
     put_column(t, file, "line", s, 5);
     put_column(t, file, "sha256", s, 6);
     sv_sql_done(s);
-    return SV_OK;
+    return tell_picture(t, root, number, err);
 }
 
 /* What the judge said of the caption, if it was asked. */

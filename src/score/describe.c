@@ -144,6 +144,24 @@ static void add_t5(account *a, const char *name, const char *dir) {
     sv_t5_close(&t);
 }
 
+static void add_wordpiece(account *a, const char *name, const char *dir) {
+    sv_wordpiece *w = NULL;
+    sv_error err;
+    yyjson_mut_val *o = yyjson_mut_obj(a->doc);
+    yyjson_mut_arr_add_val(a->tokenizers, o);
+    yyjson_mut_obj_add_strcpy(a->doc, o, "name", name);
+    if (sv_wordpiece_open(&w, dir, &err) != SV_OK) {
+        char text[2048];
+        yyjson_mut_obj_add_strcpy(a->doc, o, "error", sv_error_text(&err, text, sizeof text));
+        add_unfit(a, "tokenizer", name, err.why);
+        return;
+    }
+    yyjson_mut_obj_add_uint(a->doc, o, "vocabulary", sv_wordpiece_vocabulary(w));
+    yyjson_mut_obj_add_uint(a->doc, o, "max_length", sv_wordpiece_max_length(w));
+    yyjson_mut_obj_add_str(a->doc, o, "pieces", "wordpiece");
+    sv_wordpiece_close(&w);
+}
+
 static void add_siglip(account *a, const char *name, const char *dir) {
     sv_siglip *t = NULL;
     sv_error err;
@@ -328,7 +346,8 @@ static void add_clip_facts(account *a, const sv_clip_files *f) {
     sv_clip_preprocess_options o;
     sv_error err;
     int width, height;
-    yyjson_mut_obj_add_strcpy(a->doc, a->root, "family", !sv_clip_files_siglip(f) ? "CLIP" : sv_str_starts(type, "siglip2") ? "SigLIP 2" : "SigLIP");
+    yyjson_mut_obj_add_strcpy(a->doc, a->root, "family",
+                            sv_str_eq(type, "blip") ? "BLIP image-text matching" : !sv_clip_files_siglip(f) ? "CLIP" : sv_str_starts(type, "siglip2") ? "SigLIP 2" : "SigLIP");
     yyjson_mut_obj_add_str(a->doc, a->root, "layout", f->joint ? "joint" : "split");
     if (yyjson_is_int(projection)) yyjson_mut_obj_add_int(a->doc, a->root, "embedding", yyjson_get_int(projection));
     if (yyjson_is_int(patch)) yyjson_mut_obj_add_int(a->doc, a->root, "patch", yyjson_get_int(patch));
@@ -345,7 +364,8 @@ static sv_status describe_clip(const char *dir, char **json, sv_error *err) {
     sv_clip_files f;
     account a = {0};
     SV_TRY(sv_clip_files_find(&f, dir, err));
-    if (!begin(&a, dir, "clip")) {
+    bool blip = sv_itm_is_model(dir);
+    if (!begin(&a, dir, blip ? "matching" : "clip")) {
         sv_clip_files_free(&f);
         yyjson_mut_doc_free(a.doc);
         return sv_fail_memory(err, dir, 0);
@@ -357,10 +377,11 @@ static sv_status describe_clip(const char *dir, char **json, sv_error *err) {
         add_graph(&a, f.dir, "text", f.text, true);
         add_graph(&a, f.dir, "vision", f.vision, true);
     }
-    if (sv_clip_files_siglip(&f)) add_siglip(&a, ".", f.dir);
+    if (blip) add_wordpiece(&a, ".", f.dir);
+    else if (sv_clip_files_siglip(&f)) add_siglip(&a, ".", f.dir);
     else add_tokenizer(&a, ".", f.dir);
     yyjson_mut_obj_add_val(a.doc, a.root, "preprocessor", yyjson_val_mut_copy(a.doc, yyjson_doc_get_root(f.preprocessor)));
-    sv_status st = finish(&a, "optimum-cli export onnx --model openai/clip-vit-base-patch32 DIR", json, dir, err);
+    sv_status st = finish(&a, blip ? "the lines of Python in docs/SCORES.md, Matching" : "optimum-cli export onnx --model openai/clip-vit-base-patch32 DIR", json, dir, err);
     sv_clip_files_free(&f);
     return st;
 }

@@ -89,6 +89,7 @@ fingerprint() {
     [ "$(ask run "SELECT count(*) FROM measured WHERE name = 'itm'")" -gt 20 ]
     run synthvlm show run p01
     says "its own picture, not generated"
+    says "picture    grey.jpg in "
     fingerprint run >before.txt
     synthvlm run run
     fingerprint run | diff before.txt -
