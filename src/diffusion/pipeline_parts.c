@@ -56,6 +56,15 @@ sv_status sv_pipeline_read_graphs(sv_pipeline *p, sv_error *err) {
 
 /* ---- loading ---- */
 
+static unsigned phase_of(sv_part part) {
+    switch (part) {
+    case SV_PART_DENOISER: return SV_PHASE_DENOISE;
+    case SV_PART_DECODER: return SV_PHASE_DECODE;
+    case SV_PART_ENCODER: return SV_PHASE_PICTURE;
+    default: return SV_PHASE_TEXT;
+    }
+}
+
 /* Few need the encoder of pictures, so it is looked at only here. */
 static sv_status check_encoder(const sv_pipeline *p, sv_error *err) {
     const char *graph = p->dir.parts[SV_PART_ENCODER].graph;
@@ -76,6 +85,8 @@ static sv_status need(sv_pipeline *p, sv_part part, sv_error *err) {
     if (p->sessions[part]) return SV_OK;
     if (part == SV_PART_ENCODER) SV_TRY(check_encoder(p, err));
     sv_session_options o = {.provider = p->provider, .provider_library = p->provider_library, .provider_options = p->provider_options, .threads = p->threads};
+    /* A text encoder runs once for many calls of the denoiser, and may be the largest part of all: its weights are used where they lie. */
+    o.mapped = phase_of(part) == SV_PHASE_TEXT && p->graphs[part].external_count > 0;
     sv_status st = sv_session_open(&p->sessions[part], p->dir.parts[part].graph, &o, err);
     if (st != SV_OK && st != SV_E_MEMORY && p->graphs[part].bfloat && strcmp(p->provider, "cpu") == 0)
         sv_hint(err, st, "its weights are bfloat16, which the cpu provider cannot compute with: export it in float32 (--dtype fp32)");
@@ -92,15 +103,6 @@ sv_status sv_pipeline_call(sv_pipeline *p, sv_part part, sv_call **out, sv_error
 }
 
 /* ---- phases ---- */
-
-static unsigned phase_of(sv_part part) {
-    switch (part) {
-    case SV_PART_DENOISER: return SV_PHASE_DENOISE;
-    case SV_PART_DECODER: return SV_PHASE_DECODE;
-    case SV_PART_ENCODER: return SV_PHASE_PICTURE;
-    default: return SV_PHASE_TEXT;
-    }
-}
 
 typedef struct preparing {
     sv_pipeline *p;

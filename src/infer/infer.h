@@ -35,6 +35,8 @@ typedef struct sv_session_options {
     const char *provider_library;         /* the plugin, another way to say so; NULL: the provider is built into ONNX Runtime */
     const char *provider_options;         /* a JSON object, handed on as the provider's own options, but for "device" (cpu, gpu, npu); NULL: none */
     int threads;                          /* intra-op threads of one call, 0: 1 */
+    bool mapped;                          /* compute with the weights where they lie in their file of external data, without a copy laid out for the
+                                           * processor's kernels: no memory of their own, ready at once, and a tenth to a third slower in matrix products */
     bool lazy;                            /* load at the first run of a call; until then what the file says of itself has to do */
 } sv_session_options;
 

@@ -111,6 +111,7 @@ static sv_status create(sv_session *s, const sv_session_options *o, sv_error *er
     if (!e) e = api->AddSessionConfigEntry(so, "session.intra_op.allow_spinning", "0");
     if (!e) e = api->AddSessionConfigEntry(so, "session.inter_op.allow_spinning", "0");
     if (!e) e = api->AddSessionConfigEntry(so, "session.use_env_allocators", "1");      /* see share_memory */
+    if (!e && o && o->mapped) e = api->AddSessionConfigEntry(so, "session.disable_prepacking", "1");
     /* Weights lie outside of that pool, so that a session which is let go gives their memory back. */
     if (!e) e = api->AddSessionConfigEntry(so, "session.use_device_allocator_for_initializers", "1");
     sv_status st = sv_runtime_check(s->rt, e, SV_E_LIBRARY, "ONNX Runtime", err);
@@ -186,6 +187,7 @@ static sv_status read_file(sv_session *s, sv_error *err) {
 
 static sv_status keep_options(sv_session *s, const sv_session_options *o, sv_error *err) {
     s->threads = o ? o->threads : 0;
+    s->mapped = o && o->mapped;
     if (!o || !o->lazy) return SV_OK;
     s->provider = sv_strdup(o->provider);
     s->provider_library = sv_strdup(o->provider_library);
@@ -205,7 +207,8 @@ static sv_status settle_inputs(sv_session *s, sv_error *err) {
 
 sv_status sv_session_load(sv_session *s, sv_error *err) {
     if (atomic_load(&s->loaded)) return SV_OK;
-    sv_session_options o = {.provider = s->provider, .provider_library = s->provider_library, .provider_options = s->provider_options, .threads = s->threads};
+    sv_session_options o = {.provider = s->provider, .provider_library = s->provider_library, .provider_options = s->provider_options, .threads = s->threads,
+                            .mapped = s->mapped};
     pthread_mutex_lock(&s->lock);
     sv_status st = SV_OK;
     if (!s->ort) st = create(s, &o, err);

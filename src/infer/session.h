@@ -21,6 +21,7 @@ struct sv_session {
     atomic_bool loaded;
     char *provider, *provider_library, *provider_options;   /* of a lazy session: sv_session_options */
     int threads;
+    bool mapped;
     char *path;
     sv_tensor_list inputs, outputs;
 };
