@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text/op.h"
 #include "text/unicode.h"
 
 #define PIECE 20000
@@ -28,7 +29,7 @@ typedef struct judging {
     sv_caption_out *out;
     char **names;                /* of the statistics, in quotes with the colon */
     size_t name_count;
-    sv_buf stats;
+    sv_buf stats, detail;
     real_text *texts;            /* KNOWN_REALS of them */
 } judging;
 
@@ -68,6 +69,15 @@ static void stats_json(judging *j, const double *values) {
     sv_buf_putc(&j->stats, '}');
 }
 
+/* What a verdict goes by beside its number: "lang fr" where a filter found a word. */
+static const char *detail_of(judging *j, const sv_caption_out *o) {
+    const sv_op *op = o->word && o->rule ? sv_op_row(o->rule) : NULL;
+    if (!op || !op->word_stat) return o->word;
+    sv_buf_clear(&j->detail);
+    sv_buf_printf(&j->detail, "%s %s", op->word_stat, o->word);
+    return j->detail.data;
+}
+
 /* Nothing but blanks: no picture can show it and no dataset takes it, whatever the process list says. */
 static bool is_blank(const char *text, size_t size) {
     for (const char *p = text; p < text + size;)
@@ -86,12 +96,12 @@ static sv_status write_piece(judging *j, const sv_caption_batch *b, sv_error *er
         bool changed = o->size != c->size || memcmp(o->text, c->text, c->size) != 0;
         if (j->name_count) stats_json(j, o->stats);
         sv_verdict v = {.number = c->number, .keep = o->keep, .rule = o->rule, .value = o->value, .min = o->min, .max = o->max, .duplicate_of = o->duplicate_of,
-                        .text = changed ? o->text : NULL, .text_size = o->size, .stats = j->name_count ? j->stats.data : NULL, .detail = o->word};
+                        .text = changed ? o->text : NULL, .text_size = o->size, .stats = j->name_count ? j->stats.data : NULL, .detail = detail_of(j, o)};
         if (v.keep && is_blank(o->text, o->size)) {
             v.keep = false;
             v.rule = "empty_caption";
         }
-        st = sv_buf_ok(&j->stats, err);
+        st = sv_buf_ok(j->stats.failed ? &j->stats : &j->detail, err);
         if (st == SV_OK) st = sv_ledger_add_verdict(l, j->curate, &v, j->replace, err);
     }
     if (st == SV_OK) return sv_ledger_commit(l, err);
@@ -149,6 +159,7 @@ sv_status sv_rules_run(sv_rundir *run, sv_process *process, sv_pictures *picture
     for (int pass = 1; st == SV_OK && pass <= passes; pass++) st = one_pass(&j, pass == passes, &batch, err);
     sv_caption_batch_free(&batch);
     sv_buf_free(&j.stats);
+    sv_buf_free(&j.detail);
     for (size_t i = 0; j.names && i < j.name_count; i++) free(j.names[i]);
     free(j.names);
     free(j.texts);
