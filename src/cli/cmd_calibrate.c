@@ -97,8 +97,10 @@ static void proposal(yyjson_val *root) {
     printf("\nProposed list (view: %s): keeps %.0f of %.0f captions, precision %.4f, recall %.4f, F1 %.4f; without it %.4f of them are good\n",
            yyjson_get_str(yyjson_obj_get(root, "view")), number(p, "kept"), rows, number(p, "precision"), number(p, "recall"), number(p, "f1"),
            number(root, "good") / rows);
-    if (yyjson_is_obj(unseen)) printf("on unseen captions, by five-fold cross-validation: precision %.4f, recall %.4f\n", number(unseen, "precision"), number(unseen, "recall"));
-    else printf("too few captions for cross-validation (50): what it does on others is not known\n");
+    if (yyjson_is_obj(unseen))
+        printf("on unseen captions, by five-fold cross-validation: precision %.4f, recall %.4f\n", number(unseen, "precision"), number(unseen, "recall"));
+    else
+        printf("too few captions for cross-validation (50): what it does on others is not known\n");
     printf("\n%s", yyjson_get_str(yyjson_obj_get(p, "yaml")));
 }
 

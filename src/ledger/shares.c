@@ -22,8 +22,8 @@ sv_status sv_ledger_count_shares(sv_ledger *l, sv_share_of what, bool again, sv_
     sv_status st = sv_sql_exec(l, err, "DELETE FROM shares WHERE what = ?1 AND setup = ?2", "ti", names[what], setup);
     if (st == SV_OK && what == SV_SHARE_CAPTIONS) st = sv_sql_exec(l, err, INSERT "captions c" ORIGINS, "ti", names[what], setup);
     if (st == SV_OK && what == SV_SHARE_KEPT)
-        st = sv_sql_exec(l, err, INSERT "verdicts v CROSS JOIN captions c ON c.number = v.number AND v.setup = ?2 AND v.keep = 1 AND v.rule IS NULL" ORIGINS, "ti", names[what],
-                         setup);
+        st = sv_sql_exec(l, err, INSERT "verdicts v CROSS JOIN captions c ON c.number = v.number AND v.setup = ?2 AND v.keep = 1 AND v.rule IS NULL" ORIGINS,
+                         "ti", names[what], setup);
     if (st == SV_OK && what == SV_SHARE_SAMPLED)
         st = sv_sql_exec(l, err, INSERT "samples s CROSS JOIN captions c ON c.number = s.number AND s.setup = ?2" ORIGINS, "ti", names[what], setup);
     if (st == SV_OK && what == SV_SHARE_DRAWN)

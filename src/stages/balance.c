@@ -173,8 +173,8 @@ static sv_status find_all(finding *f, const sv_setup *before, int64_t captions, 
     uint64_t gave_up = 0;
     for (unsigned i = 0; i < f->thread_count; i++) gave_up += f->threads[i].scratch.gave_up;
     if (gave_up)
-        sv_say(&f->run->o.log, SV_LOG_WARN, "a pattern of captions.balance was given up on %llu captions, which count as without it (nested repetitions take for ever)",
-               (unsigned long long)gave_up);
+        sv_say(&f->run->o.log, SV_LOG_WARN, "a pattern of captions.balance was given up on %llu captions, which count as without it (nested repetitions"
+               " take for ever)", (unsigned long long)gave_up);
     return write_counts(f, err);
 }
 
@@ -262,8 +262,8 @@ static sv_status find_quotas(deciding *d, int64_t captions, sv_error *err) {
     }
     if (!any) return SV_OK;
     if (short_of)
-        sv_say(&d->run->o.log, SV_LOG_WARN, "%zu quota%s of captions.balance cannot be met; \"%s\": %lld asked, %lld captions have it", short_of, short_of == 1 ? "" : "s",
-               sv_concepts_name(plan->concepts, example), (long long)plan->quotas[example], (long long)d->captions[example]);
+        sv_say(&d->run->o.log, SV_LOG_WARN, "%zu quota%s of captions.balance cannot be met; \"%s\": %lld asked, %lld captions have it", short_of,
+               short_of == 1 ? "" : "s", sv_concepts_name(plan->concepts, example), (long long)plan->quotas[example], (long long)d->captions[example]);
     d->quotas = calloc(plan->count, sizeof *d->quotas);
     if (!d->quotas) return sv_fail_memory(err, "balance", plan->count * sizeof *d->quotas);
     for (size_t i = 0; i < plan->count; i++)
@@ -279,7 +279,8 @@ static sv_status decide(deciding *d, const sv_caption_item *c, const sv_drawn *l
     size_t concept = 0;
     if (!is_kept(d, c->id, lot, begin, end, &concept)) {
         const char *name = sv_concepts_name(d->b->plan.concepts, concept);
-        return sv_ledger_reject_balanced(d->run->ledger, d->b->verdicts.id, c->number, *name ? name : "no concept", d->captions[concept], d->b->plan.caps[concept], err);
+        return sv_ledger_reject_balanced(d->run->ledger, d->b->verdicts.id, c->number, *name ? name : "no concept", d->captions[concept],
+                                         d->b->plan.caps[concept], err);
     }
     for (size_t i = begin; i < end; i++) d->kept[d->concepts.rows[i].concept]++;
     return SV_OK;

@@ -78,8 +78,8 @@ static sv_status load(sv_error *err) {
     sv_status st = SV_OK;
     if (!ok) {
         st = sv_fail(err, SV_E_LIBRARY, "DuckDB", "Parquet is read by its library, which cannot be loaded: %s", tried.data ? tried.data : "not found");
-        sv_hint(err, st, "tools/setup.sh parquet fetches it; or set SYNTHVLM_DUCKDB to " LIBRARY " (the npm package @duckdb/node-bindings-linux-x64 has one); or turn the "
-                "file into JSON lines");
+        sv_hint(err, st, "tools/setup.sh parquet fetches it; or set SYNTHVLM_DUCKDB to " LIBRARY " (the npm package @duckdb/node-bindings-linux-x64 has one);"
+                " or turn the file into JSON lines");
     }
     sv_buf_free(&tried);
     return st;

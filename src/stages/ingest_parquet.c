@@ -70,7 +70,8 @@ static sv_status open_database(sv_reader *r, sv_error *err) {
     for (size_t i = 0; ok && i < sizeof settings / sizeof *settings; i++) ok = p->duck->set_config(config, settings[i][0], settings[i][1]) == 0;
     ok = ok && p->duck->open_ext(NULL, &p->database, config, &why) == 0 && p->duck->connect(p->database, &p->connection) == 0;
     if (config) p->duck->destroy_config(&config);
-    sv_status st = ok ? SV_OK : sv_fail(err, SV_E_LIBRARY, "DuckDB", "version %s cannot be started: %.300s", p->duck->library_version(), why ? why : "no reason is given");
+    sv_status st = SV_OK;
+    if (!ok) st = sv_fail(err, SV_E_LIBRARY, "DuckDB", "version %s cannot be started: %.300s", p->duck->library_version(), why ? why : "no reason is given");
     if (why) p->duck->free(why);
     return st;
 }

@@ -9,12 +9,14 @@
 #include "stages/ingest.h"
 
 /* In the order of the recipe's choices after "auto". */
-static const sv_reader_format *const formats[] = {&sv_reader_jsonl, &sv_reader_json, &sv_reader_txt, &sv_reader_csv, &sv_reader_tsv, &sv_reader_llava, &sv_reader_coco,
-                                                 &sv_reader_sharegpt4v, &sv_reader_cc3m, &sv_reader_cc12m, &sv_reader_parquet};
+static const sv_reader_format *const formats[] = {
+    &sv_reader_jsonl, &sv_reader_json, &sv_reader_txt, &sv_reader_csv, &sv_reader_tsv, &sv_reader_llava, &sv_reader_coco, &sv_reader_sharegpt4v,
+    &sv_reader_cc3m, &sv_reader_cc12m, &sv_reader_parquet};
 #define FORMATS (sizeof formats / sizeof *formats)
 
 static const struct { const char *ending; const sv_reader_format *format; } endings[] = {
-    {".jsonl", &sv_reader_jsonl}, {".ndjson", &sv_reader_jsonl}, {".txt", &sv_reader_txt}, {".csv", &sv_reader_csv}, {".tsv", &sv_reader_tsv}, {".parquet", &sv_reader_parquet},
+    {".jsonl", &sv_reader_jsonl}, {".ndjson", &sv_reader_jsonl}, {".txt", &sv_reader_txt}, {".csv", &sv_reader_csv}, {".tsv", &sv_reader_tsv},
+    {".parquet", &sv_reader_parquet},
 };
 
 static bool ends_with(const char *s, size_t n, const char *ending) {

@@ -135,7 +135,8 @@ static sv_status settle(drawing *d, int64_t **numbers, size_t *count, sv_error *
         free(first);
         return sv_fail_memory(err, "sample", n * sizeof *list);
     }
-    if (first_count > n) sv_say(&d->run->o.log, SV_LOG_WARN, "the quotas ask for %zu captions, the sample has %zu: those with the highest lots are left out", first_count, n);
+    if (first_count > n)
+        sv_say(&d->run->o.log, SV_LOG_WARN, "the quotas ask for %zu captions, the sample has %zu: those with the highest lots are left out", first_count, n);
     for (; size < n && size < first_count; size++) list[size] = first[size].number;
     qsort(d->all.heap, d->all.size, sizeof *d->all.heap, by_lot);
     for (size_t i = 0; i < d->all.size && size < n; i++)

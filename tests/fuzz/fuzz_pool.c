@@ -13,12 +13,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (!size) return 0;
+    if (!size || (size > 4 && memcmp(data + 1, "PAR1", 4) == 0)) return 0;   /* Parquet's parser is DuckDB's, not ours */
     int fd = memfd_create("pool", MFD_CLOEXEC);
     if (fd < 0 || write(fd, data + 1, size - 1) != (ssize_t)(size - 1)) abort();
     char path[64];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    sv_source_settings settings = {.path = path, .format = data[0] % 8, .text = (char *)"caption", .id = (char *)"id"};
+    sv_source_settings settings = {.path = path, .format = data[0] % 11, .text = (char *)"caption", .id = (char *)"id"};
     sv_reader r = {0};
     sv_record record = {0};
     sv_error err;

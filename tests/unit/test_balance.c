@@ -92,7 +92,8 @@ static void every_ready_list(void **state) {
 
 static void wrong_lists(void **state) {
     static const struct { const char *list, *where, *why; } cases[] = {
-        {"a: b\na: c\n", "list:2", "already"}, {"a:\n", "list:1", "behind the colon"}, {"a: !!!\n", "list:1", "no letter or digit"}, {": b\n", "list:1", "name of a concept"},
+        {"a: b\na: c\n", "list:2", "already"}, {"a:\n", "list:1", "behind the colon"}, {"a: !!!\n", "list:1", "no letter or digit"},
+        {": b\n", "list:1", "name of a concept"},
         {"# nothing\n\n", "list", "no concept"}, {"a: /(/\n", "list:1", "cannot be read"}, {"[\"a\", 5]", "list", "item 2"}, {"[\"a\"", "list", "not JSON"},
         {"a: \xff\n", "list:1", "not UTF-8"}, {"\xff: b\n", "list:1", "name of a concept"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -136,8 +137,8 @@ static void put_pool(const char *name, int from, int n) {
 }
 
 #define CONCEPTS "    concepts: [{name: common, words: [common]}, {name: rare, words: [rare]}, {name: scarce, words: [scarce]}]\n"
-static const char kept_of[] = "SELECT c.name, c.captions, b.cap, b.quota, b.kept FROM now JOIN concepts c ON c.setup = now.concepts JOIN balances b ON b.setup = now.curate"
-                              " AND b.concept = c.concept ORDER BY c.concept";
+static const char kept_of[] = "SELECT c.name, c.captions, b.cap, b.quota, b.kept FROM now JOIN concepts c ON c.setup = now.concepts"
+                              " JOIN balances b ON b.setup = now.curate AND b.concept = c.concept ORDER BY c.concept";
 
 static void caps(void **state) {
     sv_curate_report r;
@@ -197,8 +198,8 @@ static void quotas(void **state) {
     sv_curate_report r;
     put_pool("a.jsonl", 0, 7000);
     static const char balance[] = "  sample: 100\n  balance:\n    cap: 20\n    others: 10\n"
-                                  "    concepts: [{name: common, words: [common]}, {name: rare, words: [rare], quota: 40%}, {name: scarce, words: [scarce], cap: 5, quota: 30},"
-                                  " {name: nowhere, words: [nowhere], quota: 3}]\n";
+                                  "    concepts: [{name: common, words: [common]}, {name: rare, words: [rare], quota: 40%},"
+                                  " {name: scarce, words: [scarce], cap: 5, quota: 30}, {name: nowhere, words: [nowhere], quota: 3}]\n";
     OK(curate("{path: a.jsonl}", balance, &r));
     assert_int_equal(ask("SELECT kept >= 40 FROM concept_counts WHERE name = 'rare'"), 1);
     assert_int_equal(ask("SELECT kept >= 30 FROM concept_counts WHERE name = 'scarce'"), 1);

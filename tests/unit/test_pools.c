@@ -62,7 +62,8 @@ static void broken_arrays(void **state) {
         if (!strstr(err.why, cases[i].why)) fail_msg("%s: %s", cases[i].text, err.why);
     }
     static const struct { const char *text, *why; } coco[] = {
-        {"{\"a\": 1}", "no array \"annotations\""}, {"{\"annotations\": {}}", "no array \"annotations\""}, {"{1: 2}", "key is missing"}, {"{\"a\" 1}", "colon is missing"},
+        {"{\"a\": 1}", "no array \"annotations\""}, {"{\"annotations\": {}}", "no array \"annotations\""},
+        {"{1: 2}", "key is missing"}, {"{\"a\" 1}", "colon is missing"},
         {"{\"a\": {\"annotations\": [{\"caption\": \"no\"}]}}", "no array \"annotations\""}, {"{\"annotations\": [{\"caption\": \"a\"}], \"b\": [1, 2}", "cut short"},
         {"{\"annotations\": [{\"caption\": \"a\"}]", "cut short"}, {"{\"annotations\": [{\"caption\": \"a\"}]} x", "follows its end"}};
     for (size_t i = 0; i < sizeof coco / sizeof *coco; i++) {
@@ -91,7 +92,8 @@ static void sharegpt4v(void **state) {
 
 static void conceptual_captions(void **state) {
     sv_curate_report r;
-    static const char cc3m[] = "a dog \"runs\"\thttp://a.b/1\n\"quoted as it is\"\thttps://a.b/2\nno address\n", cc12m[] = "http://a.b/1\ta cat sleeps\r\nhttp://a.b/2\tanother\n";
+    static const char cc3m[] = "a dog \"runs\"\thttp://a.b/1\n\"quoted as it is\"\thttps://a.b/2\nno address\n",
+                      cc12m[] = "http://a.b/1\ta cat sleeps\r\nhttp://a.b/2\tanother\n";
     put("cc3m.tsv", cc3m, sizeof cc3m - 1);
     put("cc12m.tsv", cc12m, sizeof cc12m - 1);
     OK(curate("{path: cc3m.tsv, format: cc3m}, {path: cc12m.tsv, format: cc12m, id: \"1\"}", "", &r));
