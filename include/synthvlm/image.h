@@ -111,6 +111,11 @@ typedef struct sv_ssim_work sv_ssim_work;
 void sv_ssim_work_free(sv_ssim_work **w);
 sv_status sv_ssim_score(const sv_image *im, int base, int low, int order, sv_ssim_work **work, double *value, sv_error *err);
 
+/* Perceptual hashes of an image of any mode (taken as RGB): 64 bits each, row by row, the first one highest, equal to imagededup's. Few bits differ
+ * where two images look alike. */
+typedef struct sv_image_hashes { uint64_t phash, dhash, ahash; } sv_image_hashes;
+sv_status sv_image_hash_all(const sv_image *im, sv_image_hashes *out, sv_error *err);
+
 /* A contact sheet: cells of equal size in rows, each with up to `lines` lines of text under the picture (bundled bitmap font, ASCII; other
  * characters appear as boxes). */
 typedef struct sv_sheet_cell {

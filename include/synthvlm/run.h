@@ -42,6 +42,10 @@ sv_status sv_stage_select(const char *dir, const sv_recipe *r, const sv_stage_op
 /* The current selection as one JSON object (malloc; the caller frees): settings, counts, cutoff, means, and what near-duplicates, quotas and lists by hand
  * took out ("steps"). NULL: nothing has been selected yet. */
 sv_status sv_run_selection(const char *dir, char **json, sv_error *err);
+/* Two selections compared, as one JSON object (malloc): which pairs both have, which only one, with scores and what the other made of them; means and
+ * sources. A selection is "DIR" for the current one of a run, or "DIR:WHICH" with its number, the beginning of its hash, or "previous"; b NULL: the previous one of
+ * a's run is compared with a. A pair is the same where caption id and picture are. most: pairs listed of each side; -1: all. */
+sv_status sv_run_diff(const char *a, const char *b, int64_t most, char **json, sv_error *err);
 /* What is done, as one JSON object (malloc; the caller frees): captions, rules, candidates, selection, the process that is at work. */
 sv_status sv_run_status(const char *dir, char **json, sv_error *err);
 /* The whole story of a caption id, a caption number or a candidate id ("000000012-2"), as JSON (malloc). SV_E_INPUT: there is none. */

@@ -57,6 +57,8 @@ typedef sv_status (*sv_line_fn)(void *user, unsigned thread, yyjson_mut_doc *doc
 /* Reads lines from `in`, runs fn on `threads` threads (0: all cores), writes to stdout in order. Lines may be of any length. Blank
  * lines are skipped. Results are flushed as soon as the next ones would have to wait for input. */
 sv_status sv_lines_run(FILE *in, unsigned threads, sv_line_fn fn, void *user, sv_error *err);
+/* The names on the command line as the lines {"image": NAME} that would have said so on stdin: a file in memory, at its beginning; the caller closes it. */
+sv_status sv_lines_of_names(const sv_args *args, FILE **in, sv_error *err);
 
 /* The same for lines that take long each (pictures): a thread takes one line at a time, and a result is written as soon as those before it
  * are. `number` counts the lines from 0, blank ones left out. After SIGINT or SIGTERM (sv_cli_catch_signals) no further line is begun, and

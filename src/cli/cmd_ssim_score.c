@@ -1,8 +1,6 @@
 /* cmd_ssim_score.c - synthvlm ssim-score: SynthVLM's SSIMScore of many images. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "args.h"
 #include "synthvlm/image.h"
@@ -29,32 +27,6 @@ static sv_status score(void *user, unsigned thread, yyjson_mut_doc *doc, yyjson_
     return st;
 }
 
-/* The names on the command line as the lines that would have said so on stdin: a file in memory, at its beginning. */
-static sv_status lines_of_names(const sv_args *args, FILE **in, sv_error *err) {
-    int fd = memfd_create("images", MFD_CLOEXEC);
-    FILE *f = fd >= 0 ? fdopen(fd, "w+") : NULL;
-    if (!f && fd >= 0) close(fd);
-    bool ok = f != NULL;
-    for (size_t i = 0; ok && i < sv_arg_count(args); i++) {
-        yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-        yyjson_mut_val *root = yyjson_mut_obj(doc);
-        yyjson_mut_doc_set_root(doc, root);
-        yyjson_mut_obj_add_str(doc, root, "image", sv_arg_at(args, i));
-        char *line = yyjson_mut_write(doc, YYJSON_WRITE_ALLOW_INVALID_UNICODE, NULL);
-        ok = line && fprintf(f, "%s\n", line) > 0;
-        free(line);
-        yyjson_mut_doc_free(doc);
-    }
-    if (ok) ok = fflush(f) == 0 && lseek(fd, 0, SEEK_SET) == 0;
-    if (ok) {
-        *in = f;
-        return SV_OK;
-    }
-    if (f) fclose(f);
-    *err = (sv_error){.status = SV_E_MEMORY, .what = "ssim-score", .why = "out of memory"};
-    return SV_E_MEMORY;
-}
-
 static sv_status run(const sv_args *args, sv_error *err) {
     int64_t base = 768, low = 336, order = 13, threads = 0;
     sv_status st = sv_arg_int(args, "base", 7, 16384, &base, err);
@@ -72,7 +44,7 @@ static sv_status run(const sv_args *args, sv_error *err) {
     s->low = (int)low;
     s->order = (int)order;
     FILE *in = stdin;
-    if (sv_arg_count(args)) st = lines_of_names(args, &in, err);
+    if (sv_arg_count(args)) st = sv_lines_of_names(args, &in, err);
     if (st == SV_OK) st = sv_lines_run(in, (unsigned)threads, score, s, err);
     if (in != stdin) fclose(in);
     for (size_t i = 0; i < MAX_THREADS; i++) {

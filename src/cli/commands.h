@@ -10,6 +10,7 @@
     X(export)          \
     X(status)          \
     X(show)            \
+    X(diff)            \
     X(verify)          \
     X(sheet)           \
     X(embeddings)      \
@@ -25,6 +26,7 @@
     X(resize)          \
     X(ssim)            \
     X(ssim_score)      \
+    X(image_hash)      \
     /* Models */       \
     X(describe)        \
     X(schedule)        \

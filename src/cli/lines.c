@@ -5,8 +5,10 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include "args.h"
 #include "cli.h"
 
 enum { BATCH = 2048, READ_BYTES = 1 << 18, MAX_THREADS = 64 };
@@ -286,4 +288,29 @@ sv_status sv_input_open(const char *path, FILE **out, sv_error *err) {
 
 void sv_input_close(FILE *f) {
     if (f && f != stdin) fclose(f);
+}
+
+sv_status sv_lines_of_names(const sv_args *args, FILE **in, sv_error *err) {
+    int fd = memfd_create("images", MFD_CLOEXEC);
+    FILE *f = fd >= 0 ? fdopen(fd, "w+") : NULL;
+    if (!f && fd >= 0) close(fd);
+    bool ok = f != NULL;
+    for (size_t i = 0; ok && i < sv_arg_count(args); i++) {
+        yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+        yyjson_mut_val *root = yyjson_mut_obj(doc);
+        yyjson_mut_doc_set_root(doc, root);
+        yyjson_mut_obj_add_str(doc, root, "image", sv_arg_at(args, i));
+        char *text = yyjson_mut_write(doc, YYJSON_WRITE_ALLOW_INVALID_UNICODE, NULL);
+        ok = text && fprintf(f, "%s\n", text) > 0;
+        free(text);
+        yyjson_mut_doc_free(doc);
+    }
+    if (ok) ok = fflush(f) == 0 && lseek(fd, 0, SEEK_SET) == 0;
+    if (ok) {
+        *in = f;
+        return SV_OK;
+    }
+    if (f) fclose(f);
+    *err = (sv_error){.status = SV_E_MEMORY, .what = "images", .why = "out of memory"};
+    return SV_E_MEMORY;
 }

@@ -102,3 +102,12 @@ sv_status sv_image_hash(const sv_image *im, sv_hash_method method, sv_hash_work 
     }
     return sv_fail(err, SV_E_INTERNAL, "image hash", "there is no method %d", (int)method);
 }
+
+sv_status sv_image_hash_all(const sv_image *im, sv_image_hashes *out, sv_error *err) {
+    sv_hash_work w = {0};
+    sv_status st = sv_image_hash(im, SV_HASH_PHASH, &w, &out->phash, err);
+    if (st == SV_OK) st = sv_image_hash(im, SV_HASH_DHASH, &w, &out->dhash, err);
+    if (st == SV_OK) st = sv_image_hash(im, SV_HASH_AHASH, &w, &out->ahash, err);
+    sv_hash_work_free(&w);
+    return st;
+}

@@ -509,6 +509,14 @@ sv_status sv_ledger_rate(sv_ledger *l, sv_stage stage, int last, sv_rate *out, s
 
 /* The current selection in one JSON object ("settings", "eligible", "picked", "cutoff", "means" …), malloc; NULL text if there is none. */
 sv_status sv_ledger_selection_json(sv_ledger *l, char **json, sv_error *err);
+/* A selection by its number, the beginning of its hash, NULL for the current one, or "previous" for the last made before, or after, that. SV_E_INPUT if there
+ * is none. */
+sv_status sv_ledger_find_selection(sv_ledger *l, const char *which, int64_t *id, sv_error *err);
+/* The same JSON of any selection. */
+sv_status sv_ledger_selection_json_of(sv_ledger *l, int64_t selection, char **json, sv_error *err);
+/* What a selection made of a candidate: the view's reason, the candidate that it repeats, the picture. reason "": there is no such candidate. */
+typedef struct sv_reason { char reason[96], repeats[32], sha256[SV_SHA256_HEX]; } sv_reason;
+sv_status sv_ledger_reason(sv_ledger *l, int64_t selection, int64_t number, int k, sv_reason *out, sv_error *err);
 /* One caption's whole story as JSON (malloc): caption, source, verdict, candidates with scores, outcome and why (not) picked. k >= 0: only that
  * candidate. SV_E_INPUT if there is no such caption or candidate. */
 sv_status sv_ledger_story(sv_ledger *l, int64_t number, int k, char **json, sv_error *err);
