@@ -10,6 +10,8 @@
 #include "base/file.h"
 #include "stages/calibrate.h"
 
+enum { FEW = 2048 };
+
 sv_status sv_column_open(sv_column *c, sv_error *err) {
     const char *dir = getenv("TMPDIR");
     *c = (sv_column){.fd = -1};
@@ -94,13 +96,29 @@ static double ranked(const sv_column *c, uint64_t rank, uint64_t *counts) {
     return value_of(prefix);
 }
 
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
 /* NumPy's linear interpolation, which pandas uses: from the nearer end. */
-static double quantile(const sv_column *c, double q, uint64_t *counts) {
+static double quantile(const sv_column *c, double q, const double *sorted, uint64_t *counts) {
     double at = q * (double)(c->count - 1), below = floor(at), t = at - below;
-    double a = ranked(c, (uint64_t)below, counts);
+    double a = sorted ? sorted[(size_t)below] : ranked(c, (uint64_t)below, counts);
     if (t == 0) return a;
-    double b = ranked(c, (uint64_t)below + 1, counts), d = b - a;
+    double b = sorted ? sorted[(size_t)below + 1] : ranked(c, (uint64_t)below + 1, counts), d = b - a;
     return t >= 0.5 ? b - d * (1 - t) : a + d * t;
+}
+
+/* A few numbers are quicker sorted. */
+static void quartiles(const sv_column *c, double out[3], uint64_t *counts) {
+    double few[FEW];
+    bool is_few = c->count <= FEW;
+    if (is_few) {
+        memcpy(few, c->all, c->count * sizeof *few);
+        qsort(few, c->count, sizeof *few, by_size);
+    }
+    for (int i = 0; i < 3; i++) out[i] = quantile(c, 0.25 * (i + 1), is_few ? few : NULL, counts);
 }
 
 void sv_column_describe(const sv_column *c, sv_described *out) {
@@ -118,6 +136,6 @@ void sv_column_describe(const sv_column *c, sv_described *out) {
         if (v > out->max) out->max = v;
     }
     if (c->count > 1) out->std = sqrt(squares / (double)(c->count - 1));
-    for (int i = 0; i < 3; i++) out->quartile[i] = quantile(c, 0.25 * (i + 1), counts);
+    quartiles(c, out->quartile, counts);
     free(counts);
 }
