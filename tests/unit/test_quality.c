@@ -189,11 +189,11 @@ static void noise(void **state) {
 
 static const char *refusal(const sv_image *im, int64_t black, double flat) {
     const sv_gate_settings g = {.black = black, .flat = flat};
-    sv_quality_work w = {0};
+    sv_gate_work w = {0};
     sv_error err = {0};
     sv_refusal r;
-    must(sv_gates_ask(&g, im, &w, &r, &err), &err);
-    sv_quality_work_free(&w);
+    must(sv_gates_ask(&g, NULL, NULL, im, &w, &r, &err), &err);
+    sv_gate_work_free(&w);
     assert_true((r.reason != NULL) == (r.detail[0] != 0));
     return r.reason ? r.reason : "";
 }
