@@ -109,10 +109,13 @@ void sv_pipeline_release(sv_pipeline *p, unsigned phases);
 const char *sv_pipeline_family(const sv_pipeline *p);            /* "Stable Diffusion 1.x" … */
 int sv_pipeline_multiple(const sv_pipeline *p);                  /* image sides must be multiples of this */
 void sv_pipeline_default_size(const sv_pipeline *p, int *width, int *height);
+int sv_pipeline_tile(const sv_pipeline *p);                      /* side of a tile as diffusers' enable_tiling has it, in pixels */
 void sv_pipeline_defaults(const sv_pipeline *p, int *steps, double *guidance);   /* of a call, as diffusers has them for the family */
 /* The scheduler that a painter of this pipeline uses: the model's own with `override` (as in sv_scheduler_open, may be NULL) laid over it, and with what
  * diffusers' pipeline class amends in it. */
 sv_status sv_pipeline_scheduler(const sv_pipeline *p, const char *override, sv_scheduler **out, sv_error *err);
+/* Whether a model can take a base model's latents over: both are of the SDXL kind, with latents of the same size. SV_E_MODEL says why not. */
+sv_status sv_pipeline_can_refine(const sv_pipeline *refiner, const sv_pipeline *base, sv_error *err);
 /* SHA-256 (hex) over the sorted (relative path, SHA-256) of the files used; cached beside nothing: computed at first call. */
 sv_status sv_pipeline_hash(sv_pipeline *p, char out[65], sv_error *err);
 
@@ -142,6 +145,9 @@ typedef struct sv_paint_options {
     int steps;
     double guidance;             /* classifier-free guidance, active if > 1 */
     double guidance_rescale;     /* 0 */
+    double guidance_from, guidance_until;   /* the part of the schedule, by model calls, in which guidance acts; elsewhere only the text's own
+                                  * prediction is computed, at half the cost (Kynkäänniemi et al. 2024, arXiv 2404.07724). 0, 1 */
+    int vae_tile;                /* pictures larger than so many pixels along a side are decoded in overlapping tiles of that size; 0: whole */
     const char *scheduler;       /* override as in sv_scheduler_open; NULL: the model's */
     double eta;                  /* 0 */
     sv_paint_from from;

@@ -130,11 +130,13 @@ static sv_status find_refiner(sv_studio *s, const char *dir, sv_pipeline **out, 
         r = calloc(1, sizeof *r);
         char *copy = strdup(dir);
         st = r && copy ? sv_pipeline_open(&r->model, dir, &s->engine, &s->log, err) : fail(err, SV_E_MEMORY, dir, "out of memory");
+        if (st == SV_OK) st = sv_pipeline_can_refine(r->model, s->model, err);
         if (st == SV_OK) {
             r->dir = copy;
             r->next = s->refiners;
             s->refiners = r;
         } else {
+            if (r) sv_pipeline_close(&r->model);
             free(r);
             free(copy);
         }

@@ -46,7 +46,10 @@ static sv_status write_settings(sv_paint_note *note, sv_pipeline *p, const sv_pa
     yyjson_mut_obj_add_int(doc, root, "width", o->width);
     yyjson_mut_obj_add_int(doc, root, "height", o->height);
     if (o->guidance_rescale != 0) yyjson_mut_obj_add_real(doc, root, "guidance_rescale", o->guidance_rescale);
+    if (o->guidance_from > 0) yyjson_mut_obj_add_real(doc, root, "guidance_from", o->guidance_from);
+    if (o->guidance_until < 1) yyjson_mut_obj_add_real(doc, root, "guidance_until", o->guidance_until);
     if (o->eta != 0) yyjson_mut_obj_add_real(doc, root, "eta", o->eta);
+    if (o->vae_tile) yyjson_mut_obj_add_int(doc, root, "vae_tile", o->vae_tile);
     if (text->clip_skip) yyjson_mut_obj_add_int(doc, root, "clip_skip", text->clip_skip);
     if (text->max_sequence_length) yyjson_mut_obj_add_int(doc, root, "max_sequence_length", text->max_sequence_length);
     if (begins[o->from]) {

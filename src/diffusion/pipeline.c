@@ -112,6 +112,25 @@ void sv_pipeline_default_size(const sv_pipeline *p, int *width, int *height) {
     *height = p->sizes.height;
 }
 
+int sv_pipeline_tile(const sv_pipeline *p) {
+    int64_t side = 0;
+    int step = 4 * p->sizes.factor;
+    if (sv_config_int(&p->dir.parts[SV_PART_DECODER], "sample_size", 0, &side, NULL) != SV_OK || side < step || side > 1 << 14) side = p->sizes.width;
+    return (int)side < step ? step : (int)side / step * step;
+}
+
+sv_status sv_pipeline_can_refine(const sv_pipeline *refiner, const sv_pipeline *base, sv_error *err) {
+    const sv_pipeline *both[] = {base, refiner};
+    for (int i = 0; i < 2; i++) {
+        if (sv_str_starts(both[i]->family->class_name, "StableDiffusionXL")) continue;
+        sv_fail(err, SV_E_MODEL, both[i]->dir.path, "is %s, which cannot %s", sv_pipeline_family(both[i]), i ? "be a refiner" : "hand its latents over to a refiner");
+        return sv_hint(err, SV_E_MODEL, "refiner and base are SDXL models: stabilityai/stable-diffusion-xl-refiner-1.0 goes with SDXL");
+    }
+    if (refiner->sizes.channels == base->sizes.channels && refiner->sizes.factor == base->sizes.factor) return SV_OK;
+    return sv_fail(err, SV_E_MODEL, refiner->dir.path, "has latents of %d channels, %d times smaller than pictures, and its base %d and %d", refiner->sizes.channels,
+                   refiner->sizes.factor, base->sizes.channels, base->sizes.factor);
+}
+
 void sv_pipeline_defaults(const sv_pipeline *p, int *steps, double *guidance) {
     *steps = p->family->steps;
     *guidance = p->family->guidance;

@@ -290,6 +290,10 @@ sv_status sv_provider_append(const sv_runtime *rt, OrtSessionOptions *so, const 
         return sv_fail(err, SV_E_USAGE, "provider options", "the cpu provider has none");
     }
     SV_TRY(read_options(&options, o->provider_options, err));
+    if (library && (!*library || equals == name)) {
+        free_options(&options);
+        return sv_fail(err, SV_E_USAGE, "engine provider", "\"%.100s\" lacks a part: a plugin is NAME=LIBRARY", name);
+    }
     char *alone = sv_strndup(name, strcspn(name, "="));
     sv_status st = !alone ? sv_fail_memory(err, name, 0)
                    : library ? append_plugin(rt, so, alone, library, &options, err) : append_built_in(rt, so, alone, &options, err);

@@ -14,7 +14,10 @@ sv_status sv_draw_models_open(sv_draw_models *m, const sv_recipe *r, int threads
     m->text.clip_skip = (int)s->clip_skip;
     m->noted = s->metadata;
     SV_TRY(sv_pipeline_open(&m->base, s->model, &engine, log, err));
-    if (s->refiner.model) SV_TRY(sv_pipeline_open(&m->refiner, s->refiner.model, &engine, log, err));
+    if (s->refiner.model) {
+        SV_TRY(sv_pipeline_open(&m->refiner, s->refiner.model, &engine, log, err));
+        SV_TRY(sv_pipeline_can_refine(m->refiner, m->base, err));
+    }
     int safety = r->score.gates.safety;
     SV_TRY(sv_gates_taboo(&r->score.gates, log, &m->taboo, err));
     bool wanted = safety == SV_SAFETY_ALWAYS || (safety == SV_SAFETY_AUTO && sv_safety_there(s->model, NULL));
