@@ -347,7 +347,8 @@ static void add_clip_facts(account *a, const sv_clip_files *f) {
     sv_error err;
     int width, height;
     yyjson_mut_obj_add_strcpy(a->doc, a->root, "family",
-                            sv_str_eq(type, "blip") ? "BLIP image-text matching" : !sv_clip_files_siglip(f) ? "CLIP" : sv_str_starts(type, "siglip2") ? "SigLIP 2" : "SigLIP");
+                            sv_str_eq(type, "blip") ? "BLIP image-text matching" : !sv_clip_files_siglip(f) ? "CLIP" :
+                            sv_str_starts(type, "siglip2") ? "SigLIP 2" : "SigLIP");
     yyjson_mut_obj_add_str(a->doc, a->root, "layout", f->joint ? "joint" : "split");
     if (yyjson_is_int(projection)) yyjson_mut_obj_add_int(a->doc, a->root, "embedding", yyjson_get_int(projection));
     if (yyjson_is_int(patch)) yyjson_mut_obj_add_int(a->doc, a->root, "patch", yyjson_get_int(patch));
@@ -381,7 +382,8 @@ static sv_status describe_clip(const char *dir, char **json, sv_error *err) {
     else if (sv_clip_files_siglip(&f)) add_siglip(&a, ".", f.dir);
     else add_tokenizer(&a, ".", f.dir);
     yyjson_mut_obj_add_val(a.doc, a.root, "preprocessor", yyjson_val_mut_copy(a.doc, yyjson_doc_get_root(f.preprocessor)));
-    sv_status st = finish(&a, blip ? "the lines of Python in docs/SCORES.md, Matching" : "optimum-cli export onnx --model openai/clip-vit-base-patch32 DIR", json, dir, err);
+    const char *how = blip ? "the lines of Python in docs/SCORES.md, Matching" : "optimum-cli export onnx --model openai/clip-vit-base-patch32 DIR";
+    sv_status st = finish(&a, how, json, dir, err);
     sv_clip_files_free(&f);
     return st;
 }

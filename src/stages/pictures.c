@@ -38,7 +38,8 @@ typedef struct seat {
     const char *reason;          /* it cannot be used; the caption is rejected for it */
     bool there, decoded;
     int64_t bytes, mtime_ns;
-    sv_image image;              /* upright, RGB */
+    int width, height;           /* upright */
+    sv_image image;              /* upright, RGB; kept only where a model will look at it */
 } seat;
 
 typedef struct desk {
@@ -52,6 +53,7 @@ struct sv_pictures {
     sv_rundir *run;
     gauge *gauges;
     size_t gauge_count, widest;
+    bool models;                 /* a gauge has one */
     desk *desks;                 /* by thread */
     unsigned desk_count;
     int64_t after;               /* the piece: captions after + 1 … */
@@ -103,7 +105,10 @@ static sv_status gauge_setup(sv_rundir *run, gauge *g, const char *stat, sv_erro
 
 static sv_status open_gauge(sv_pictures *p, gauge *g, const sv_instance *in, sv_error *err) {
     g->what = (sv_outside)in->op->outside;
-    if (has_model(g->what)) g->settings = in->state;
+    if (has_model(g->what)) {
+        g->settings = in->state;
+        p->models = true;
+    }
     SV_TRY(gauge_setup(p->run, g, in->op->info.stat, err));
     if (g->clip && sv_clip_dim(g->clip) > p->widest) p->widest = sv_clip_dim(g->clip);
     return SV_OK;
@@ -275,8 +280,10 @@ static sv_status decode(const sv_pictures *p, desk *d, seat *s, sv_error *err) {
         st = sv_image_turn(im, way, &d->turned, &why);
         im = &d->turned;
     }
-    if (st == SV_OK) st = sv_image_rgb_with_key(im, &s->image, &why);
+    if (st == SV_OK && p->models) st = sv_image_rgb_with_key(im, &s->image, &why);
     s->decoded = st == SV_OK;
+    s->width = im->width;
+    s->height = im->height;
     if (st == SV_OK) return SV_OK;
     if (st != SV_E_INPUT && st != SV_E_IO) {
         if (err) *err = why;
@@ -338,9 +345,9 @@ static sv_status run_itm(const gauge *g, desk *d, job jobs[ROWS], sv_error *err)
 
 static double size_of(sv_outside what, const seat *s) {
     switch (what) {
-    case SV_PICTURE_ASPECT: return (double)s->image.width / s->image.height;
-    case SV_PICTURE_WIDTH: return s->image.width;
-    case SV_PICTURE_HEIGHT: return s->image.height;
+    case SV_PICTURE_ASPECT: return (double)s->width / s->height;
+    case SV_PICTURE_WIDTH: return s->width;
+    case SV_PICTURE_HEIGHT: return s->height;
     case SV_PICTURE_BYTES: return (double)s->bytes;
     default: return NAN;
     }

@@ -104,35 +104,17 @@ static sv_status judge_range(void *user, unsigned thread, size_t begin, size_t e
 
 /* ---- what is measured outside ---- */
 
-/* Takes captions out of the run that a filter's range, or a reason not to measure them, rejects. */
-static void apply_answer(const sv_turn *t, const sv_step *step, size_t i, double value, const char *reason) {
-    sv_row *row = &t->p->rows[i];
-    const sv_range *range = sv_instance_range(&step->in);
-    if (!reason && (isnan(value) || sv_range_keeps(range, value))) return;
-    reject(&t->out[i], row, step);
-    if (reason) {
-        t->out[i].rule = reason;
-        return;
-    }
-    t->out[i].value = value;
-    t->out[i].min = range->min;
-    t->out[i].max = range->max;
-}
-
-/* Asks one filter about those of the captions [begin, end) that are left. */
-static sv_status ask(const sv_turn *t, unsigned thread, const sv_step *step, size_t begin, size_t end, sv_error *err) {
+/* Asks one filter about those of the captions [begin, end) that are left. reasons: why one cannot be measured, by caption - begin; else NULL. */
+static sv_status ask(const sv_turn *t, unsigned thread, const sv_step *step, size_t begin, size_t end, const char **reasons, sv_error *err) {
     sv_process *p = t->p;
     sv_worker *w = &p->workers[thread];
     sv_outside_row rows[SV_OUTSIDE_ROWS];
     size_t of[SV_OUTSIDE_ROWS], n = 0;
+    if (!step->measures) return SV_OK;
     for (size_t i = begin; i < end; i++) {
         const sv_row *row = &p->rows[i];
-        if (!row->alive) continue;
-        if (!step->measures) {
-            apply_answer(t, step, i, p->stats[i * p->stat_count + step->stat], NULL);
-            continue;
-        }
         bool spoken;
+        if (!row->alive) continue;
         SV_TRY(sv_view_spoken(p->view, row->changed, row->text, row->size, &w->outside[n], &spoken, err));
         rows[n] = (sv_outside_row){.number = t->in[i].number, .text = spoken ? w->outside[n].data : NULL, .size = w->outside[n].size, .value = NAN};
         of[n++] = i;
@@ -140,14 +122,42 @@ static sv_status ask(const sv_turn *t, unsigned thread, const sv_step *step, siz
     if (n) SV_TRY(p->answer(p->answer_user, thread, step->outside, rows, n, err));
     for (size_t k = 0; k < n; k++) {
         p->stats[of[k] * p->stat_count + step->stat] = rows[k].value;
-        apply_answer(t, step, of[k], rows[k].value, rows[k].reason);
+        reasons[of[k] - begin] = rows[k].reason;
     }
     return SV_OK;
 }
 
+/* Takes captions out of the run that the filter's range rejects, or that it could not measure. One that has nothing to measure stays. */
+static void apply(const sv_turn *t, const sv_step *step, size_t begin, size_t end, const char *const *reasons) {
+    const sv_range *range = sv_instance_range(&step->in);
+    for (size_t i = begin; i < end; i++) {
+        sv_row *row = &t->p->rows[i];
+        const char *reason = reasons[i - begin];
+        double value = t->p->stats[i * t->p->stat_count + step->stat];
+        if (!row->alive || (!reason && (isnan(value) || sv_range_keeps(range, value)))) continue;
+        reject(&t->out[i], row, step);
+        if (reason) {
+            t->out[i].rule = reason;
+            continue;
+        }
+        t->out[i].value = value;
+        t->out[i].min = range->min;
+        t->out[i].max = range->max;
+    }
+}
+
+/* Two filters of one entry both measure before either rejects, as the entry would. */
 static sv_status ask_range(void *user, unsigned thread, size_t begin, size_t end, sv_error *err) {
     const sv_turn *t = user;
-    for (size_t k = t->begin; k < t->end; k++) SV_TRY(ask(t, thread, &t->p->steps[k], begin, end, err));
+    for (size_t k = t->begin; k < t->end; k++) {
+        const char *reasons[2][SV_OUTSIDE_ROWS] = {{NULL}};
+        const sv_step *step = &t->p->steps[k];
+        bool pair = step->in.op->also != NULL;
+        SV_TRY(ask(t, thread, step, begin, end, reasons[0], err));
+        if (pair) SV_TRY(ask(t, thread, step + 1, begin, end, reasons[1], err));
+        apply(t, step, begin, end, reasons[0]);
+        if (pair) apply(t, &t->p->steps[++k], begin, end, reasons[1]);
+    }
     return SV_OK;
 }
 

@@ -61,12 +61,12 @@ static void filters_ask_about_what_is_left(void **state) {
         assert_int_equal(out[i].keep, rules[i] == NULL);
         if (rules[i]) assert_string_equal(out[i].rule, rules[i]);
     }
-    assert_true(out[0].value == 10 && out[0].min == 20 && isnan(out[0].max));
+    assert_true(out[0].value == 10 && out[0].min == 20 && isnan(out[0].max) && out[0].stats[1] == 7);
     assert_true(out[1].value == 0.2 && out[1].min == 0.4 && out[1].stats[1] == 7);
     assert_true(isnan(out[4].stats[2]));
     assert_int_equal(a.texts[0], 9);
-    assert_int_equal(a.texts[1], 7);             /* not about the first and the unreadable one */
-    assert_int_equal(a.texts[2], 7);
+    assert_int_equal(a.texts[1], 9);             /* both sides of a shape are measured */
+    assert_int_equal(a.texts[2], 7);             /* not about the first and the unreadable one */
     assert_string_equal(a.seen, "a  cup");       /* after the mapper, without blanks around */
     assert_true(strstr(sv_process_json(p), "\"hf_clip\":\"sha256:") != NULL);
     sv_process_close(&p);
