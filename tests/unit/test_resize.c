@@ -152,10 +152,11 @@ static void clip_crop(void **state) {
     o.shortest_edge = 0;
     o.crop_width = o.crop_height = 8;
     for (int c = 0; c < 3; c++) o.mean[c] = 0, o.std[c] = 1;
-    for (int pipeline = 0; pipeline < 3; pipeline += 2) {
-        o.pipeline = (sv_clip_pipeline)pipeline;
+    static const sv_clip_pipeline pipelines[] = {SV_CLIP_HF, SV_CLIP_OPENAI};
+    for (size_t p = 0; p < 2; p++) {
+        o.pipeline = pipelines[p];
         must(sv_clip_preprocess(&im, &o, &work, out, &err), &err);
-        int before = pipeline == SV_CLIP_HF ? 2 : 1;
+        int before = pipelines[p] == SV_CLIP_HF ? 2 : 1;
         for (int i = 0; i < 8; i++) assert_true(out[8 * 4 + i] == (i >= before && i < before + 5 ? 1.0f : 0.0f));
         for (int i = 0; i < 8; i++) assert_true(out[8 * i + 4] == (i >= before && i < before + 5 ? 1.0f : 0.0f));
     }
