@@ -102,10 +102,11 @@ sv_status sv_ledger_draw_count(sv_ledger *l, sv_scope scope, int64_t generate, s
 
 sv_status sv_ledger_add_candidate(sv_ledger *l, int64_t generate, const sv_candidate *c, sv_error *err) {
     uint8_t sha256[32];
+    const char *reason = c->ok || c->pruned ? NULL : c->reason ? c->reason : "unknown";
     if (c->sha256) SV_TRY(sv_sha256_parse(c->sha256, sha256, err));
     return sv_sql_exec(l, err, "INSERT INTO candidates(setup, number, k, seed, outcome, reason, detail, file, bytes, sha256, width, height, tokens_cut)"
                        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)", "iinitttTiBnni", generate, c->number, c->k, (int64_t)c->seed,
-                       c->ok ? "ok" : c->pruned ? "pruned" : "failed", c->ok || c->pruned ? NULL : c->reason ? c->reason : "unknown", c->ok ? NULL : c->detail, c->ok ? c->file : NULL,
+                       c->ok ? "ok" : c->pruned ? "pruned" : "failed", reason, c->ok ? NULL : c->detail, c->ok ? c->file : NULL,
                        c->ok && c->file ? strlen(c->file) : (size_t)0, c->ok ? c->bytes : (int64_t)0, c->ok && c->sha256 ? sha256 : NULL, (size_t)32,
                        c->width, c->height, c->tokens_cut);
 }

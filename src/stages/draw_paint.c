@@ -109,7 +109,8 @@ static sv_status hand_on(sv_drawing *d, painter *w, row *const *rows, size_t n, 
         p->preview_count = rows[i]->preview_count;
         memcpy(p->previews, rows[i]->previews, sizeof p->previews);
         st = sv_painter_finish(w->painter, i, &p->painted, err);
-        if (st == SV_OK && p->painted.finite) st = sv_gates_ask(&d->plan.recipe->score.gates, d->plan.models->safety, d->plan.models->taboo, &p->painted.image, &w->gates, &p->refused, err);
+        if (st == SV_OK && p->painted.finite)
+            st = sv_gates_ask(&d->plan.recipe->score.gates, d->plan.models->safety, d->plan.models->taboo, &p->painted.image, &w->gates, &p->refused, err);
         p->seconds = rows[i]->seconds + sv_now() - begin;
     }
     if (st != SV_OK) {
