@@ -472,7 +472,7 @@ sv_status sv_ledger_each_export(sv_ledger *l, sv_export_fn fn, void *user, sv_er
 
 typedef enum sv_share_of { SV_SHARE_CAPTIONS, SV_SHARE_KEPT, SV_SHARE_SAMPLED, SV_SHARE_DRAWN, SV_SHARE_PICKED } sv_share_of;
 /* [own] Counts the captions of every source that are in, kept, in the sample, drawn (with a good picture) or, of picks, pairs, under the current setups.
- * again false: only if they have not been counted yet. */
+ * again false: only if what was counted before does not add up. */
 sv_status sv_ledger_count_shares(sv_ledger *l, sv_share_of what, bool again, sv_error *err);
 /* What was counted last, the largest source first. name: what captions state as their source, or the file's name. */
 typedef struct sv_share { const char *name; int64_t captions, kept, sampled, drawn, picked; } sv_share;

@@ -13,11 +13,17 @@ sv_status sv_ledger_count_shares(sv_ledger *l, sv_share_of what, bool again, sv_
                                         [SV_SHARE_PICKED] = "picked"};
     static const char *const current[] = {[SV_SHARE_CAPTIONS] = NULL, [SV_SHARE_KEPT] = "curate", [SV_SHARE_SAMPLED] = "sample", [SV_SHARE_DRAWN] = "generate",
                                           [SV_SHARE_PICKED] = "select"};
-    int64_t setup = 0, there = 0;
+    /* How many there must be in all: what tells counts of before a pool grew. Which ones are drawn can change while their number does not. */
+    static const char *const totals[] = {[SV_SHARE_CAPTIONS] = "SELECT max(number) FROM captions WHERE ?1 = 0",
+                                         [SV_SHARE_KEPT] = "SELECT count(*) FROM verdicts WHERE setup = ?1 AND keep = 1 AND rule IS NULL",
+                                         [SV_SHARE_SAMPLED] = "SELECT count(*) FROM samples WHERE setup = ?1", [SV_SHARE_DRAWN] = "SELECT -1 WHERE ?1",
+                                         [SV_SHARE_PICKED] = "SELECT count(*) FROM picks WHERE selection = ?1"};
+    int64_t setup = 0, there = -1, total = 0;
     if (current[what]) SV_TRY(sv_sql_int(l, &setup, err, "SELECT setup FROM current WHERE stage = ?1 AND name = ''", "t", current[what]));
     if (current[what] && !setup) return SV_OK;
-    SV_TRY(sv_sql_int(l, &there, err, "SELECT EXISTS(SELECT 1 FROM shares WHERE what = ?1 AND setup = ?2)", "ti", names[what], setup));
-    if (there && !again) return SV_OK;
+    SV_TRY(sv_sql_int(l, &there, err, "SELECT coalesce(sum(captions), 0) FROM shares WHERE what = ?1 AND setup = ?2", "ti", names[what], setup));
+    SV_TRY(sv_sql_int(l, &total, err, totals[what], "i", setup));
+    if (there == total && !again) return SV_OK;
     SV_TRY(sv_ledger_begin(l, err));
     sv_status st = sv_sql_exec(l, err, "DELETE FROM shares WHERE what = ?1 AND setup = ?2", "ti", names[what], setup);
     if (st == SV_OK && what == SV_SHARE_CAPTIONS) st = sv_sql_exec(l, err, INSERT "captions c" ORIGINS, "ti", names[what], setup);
