@@ -117,7 +117,6 @@ static const char example[] =
     "    - special_characters_filter: {max_ratio: 0.40}\n"
     "    - document_deduplicator: {lowercase: true}\n"
     "  balance: {concepts: [{list: objects}]}\n"
-    "  decontaminate: {against: [benchmark.jsonl]}\n"
     "  decontaminate: {against: [{path: benchmark.jsonl}]}\n"
     "generate: {model: models/stable-diffusion}\n"
     "score: {clip: {model: models/clip}}\n"

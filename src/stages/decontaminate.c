@@ -24,7 +24,8 @@ sv_status sv_decontamination_open(sv_decontamination *d, const sv_decontaminate_
     if (!d->on) return SV_OK;
     sv_buf_puts(&d->json, "{\"against\":[");
     for (size_t i = 0; i < s->count; i++) {
-        sv_status st = sv_sha256_file(s->against[i].path, hex, err);
+        const char *path = s->against[i].path;
+        sv_status st = sv_is_file(path) ? sv_sha256_file(path, hex, err) : sv_fail(err, SV_E_INPUT, path, "there is no such file");
         if (st != SV_OK) {
             sv_decontamination_close(d);
             return st;
