@@ -121,6 +121,7 @@ sv_status sv_curate(sv_rundir *run, sv_curate_report *report, sv_error *err) {
     if (st == SV_OK) st = sv_balance_open(run, &balance, err);
     if (st == SV_OK) st = sv_pictures_open(&pictures, run, process, err);
     if (st == SV_OK) st = sv_ingest(run, &in, err);
+    if (st == SV_OK) st = sv_pictures_any(pictures, err);
     report->added = in.added;
     report->repeated = in.repeated;
     report->faults = in.faults;

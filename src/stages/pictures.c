@@ -190,6 +190,15 @@ void sv_pictures_describe(const sv_rundir *run, const sv_process *process, sv_bu
     if (!sv_str_eq(provider, "cpu")) sv_buf_printf(json, ",\"provider\":\"%s\"", provider);
 }
 
+sv_status sv_pictures_any(const sv_pictures *p, sv_error *err) {
+    int64_t count;
+    if (!p) return SV_OK;
+    SV_TRY(sv_ledger_picture_count(p->run->ledger, &count, err));
+    if (!count)
+        sv_say(&p->run->o.log, SV_LOG_WARN, "no caption came with a picture, so the filters on pictures keep everything; a source's `images` names their folder");
+    return SV_OK;
+}
+
 /* ---- a piece of the pool ---- */
 
 static sv_status note_picture(void *user, int64_t number, const char *folder, const char *name, sv_error *err) {

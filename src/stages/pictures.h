@@ -16,6 +16,9 @@ void sv_pictures_close(sv_pictures **p);
 /* What, beside the list itself, changes its verdicts: nothing by default, otherwise members of a JSON object with a comma before each. */
 void sv_pictures_describe(const sv_rundir *run, const sv_process *p, sv_buf *json);
 
+/* After the captions were read: warns if none of them came with a picture, so that these filters keep everything. p may be NULL. */
+sv_status sv_pictures_any(const sv_pictures *p, sv_error *err);
+
 /* Before the list judges the captions after .. upto (SV_PICTURES_PIECE at most): where their pictures lie, and what is known of them. */
 sv_status sv_pictures_prepare(sv_pictures *p, int64_t after, int64_t upto, sv_error *err);
 /* [own] After it: keeps what was measured anew. */
