@@ -34,7 +34,8 @@ sv_status sv_ledger_count_shares(sv_ledger *l, sv_share_of what, bool again, sv_
         st = sv_sql_exec(l, err, INSERT "samples s CROSS JOIN captions c ON c.number = s.number AND s.setup = ?2" ORIGINS, "ti", names[what], setup);
     if (st == SV_OK && what == SV_SHARE_DRAWN)
         st = sv_sql_exec(l, err, INSERT "current n CROSS JOIN samples s ON s.setup = n.setup AND EXISTS(SELECT 1 FROM candidates d WHERE d.setup = ?2"
-                         " AND d.number = s.number AND d.outcome = 'ok') JOIN captions c ON c.number = s.number AND n.stage = 'sample'" ORIGINS, "ti", names[what], setup);
+                         " AND d.number = s.number AND d.outcome = 'ok') JOIN captions c ON c.number = s.number AND n.stage = 'sample'" ORIGINS,
+                         "ti", names[what], setup);
     if (st == SV_OK && what == SV_SHARE_PICKED)
         st = sv_sql_exec(l, err, INSERT "picks p CROSS JOIN captions c ON c.number = p.number AND p.selection = ?2" ORIGINS, "ti", names[what], setup);
     if (st == SV_OK) return sv_ledger_commit(l, err);
