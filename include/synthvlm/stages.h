@@ -34,6 +34,7 @@ typedef struct sv_draw_report {
     int64_t pruned;              /* given up half-drawn */
     int64_t unscored;            /* pictures that lack a score of the recipe's scorers; 0 if this call did not look */
     double seconds;              /* of drawing, without start-up */
+    bool own;                    /* nothing was drawn: `drawn` pictures came with their captions and were taken in (generate.source: captions) */
     double first_seconds;        /* from the call to the first finished picture */
 } sv_draw_report;
 sv_status sv_stage_generate(const char *dir, const sv_recipe *r, const sv_stage_options *o, sv_draw_report *report, sv_error *err);

@@ -8,6 +8,10 @@ static void print_json(const sv_draw_report *r) {
 }
 
 static void print_text(const char *dir, const sv_draw_report *r) {
+    if (r->own) {
+        printf("%s: %lld pictures taken in as they are, %lld cannot be used\n", dir, (long long)r->drawn, (long long)r->failed);
+        return;
+    }
     printf("%s: %lld drawn, ", dir, (long long)r->drawn);
     if (r->pruned) printf("%lld given up half-drawn, ", (long long)r->pruned);
     printf("%lld failed, %.2f images/s\n", (long long)r->failed, r->seconds > 0 ? (double)r->drawn / r->seconds : 0.0);
@@ -35,7 +39,8 @@ const sv_command sv_cmd_generate = {
     .usage = "RECIPE | DIR [-o DIR] [--set KEY=VALUE]…",
     .summary = "one stage: draw the candidates that are missing",
     .about = "Draws for every sampled caption of a curated run directory the candidates that have no finished row under the current settings. Where\n"
-             "the number of candidates follows their scores, or half-drawn ones are compared, they are scored as well.\n\n"
+             "the number of candidates follows their scores, or half-drawn ones are compared, they are scored as well.\n"
+             "With generate.source: captions nothing is drawn: the pictures that captions came with are taken in.\n\n"
              "Example: synthvlm generate demo-run --set generate.candidates=8",
     .flags = (const sv_flag[]){SV_RUN_FLAG_OUT, SV_RUN_FLAG_SET, SV_RUN_FLAG_WORKERS, SV_RUN_FLAG_STRICT, {"json", 0, NULL, "the counts as JSON"}, {0}},
     .min_args = 1,

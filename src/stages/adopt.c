@@ -230,7 +230,7 @@ static sv_status count_unscored(adoption *a, sv_error *err) {
 }
 
 sv_status sv_adopt(sv_rundir *run, bool with_scores, sv_draw_report *report, sv_error *err) {
-    adoption a = {.run = run, .threads = sv_cpu_count()};
+    adoption a = {.run = run, .threads = sv_cpu_count(), .report = {.own = true}};
     double begin = sv_now();
     int64_t lost = 0, refused = 0;
     sv_status st = SV_OK;
