@@ -23,23 +23,31 @@ void sv_balance_close(sv_balance *b) {
     *b = (sv_balance){0};
 }
 
-/* The verdicts' setup: that of the verdicts before, and "balance" with all that decides. Limits stand by the number of their concept, which the hash of
- * the concepts gives its meaning. */
-static bool describe(const sv_rundir *run, const sv_balance *b, yyjson_mut_doc *doc, yyjson_mut_val *root) {
-    char number[32];
-    const sv_balance_settings *s = &run->recipe->captions.balance;
-    yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, root, "balance");
-    bool ok = o != NULL && yyjson_mut_obj_add_strcpy(doc, o, "concepts", b->concepts.hash) && yyjson_mut_obj_add_int(doc, o, "seed", run->recipe->seed) &&
-              yyjson_mut_obj_add_str(doc, o, "draws", s->draws == SV_DRAWS_EACH ? "each" : "once");
-    if (s->cap != INT64_MIN) ok = ok && yyjson_mut_obj_add_int(doc, o, "cap", s->cap);
-    int64_t common = s->cap == INT64_MIN ? -1 : s->cap;
-    yyjson_mut_val *caps = yyjson_mut_obj_add_obj(doc, o, "caps"), *quotas = yyjson_mut_obj_add_obj(doc, o, "quotas");
-    for (size_t i = 0; ok && i < b->plan.count; i++) {
-        snprintf(number, sizeof number, "%zu", i);
-        if (b->plan.caps[i] != (i ? common : -1)) ok = yyjson_mut_obj_add(caps, yyjson_mut_strcpy(doc, number), yyjson_mut_int(doc, b->plan.caps[i]));
-        if (ok && b->plan.quotas[i]) ok = yyjson_mut_obj_add(quotas, yyjson_mut_strcpy(doc, number), yyjson_mut_int(doc, b->plan.quotas[i]));
+/* Adds what is set, as {"1-387": 5000, "400": 20}: limits stand by the numbers of their concepts, which the hash of the concepts gives a meaning, and lists
+ * can have half a million of them. */
+static bool add_limits(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key, const int64_t *limits, size_t n, int64_t none) {
+    char numbers[64];
+    yyjson_mut_val *list = yyjson_mut_obj_add_obj(doc, o, key);
+    bool ok = list != NULL;
+    for (size_t i = 0, end; ok && i < n; i = end) {
+        for (end = i + 1; end < n && limits[end] == limits[i]; end++) continue;
+        if (limits[i] == none) continue;
+        if (end == i + 1) snprintf(numbers, sizeof numbers, "%zu", i);
+        else snprintf(numbers, sizeof numbers, "%zu-%zu", i, end - 1);
+        ok = yyjson_mut_obj_add(list, yyjson_mut_strcpy(doc, numbers), yyjson_mut_int(doc, limits[i]));
     }
     return ok;
+}
+
+/* The verdicts' setup: that of the verdicts before, and "balance" with all that decides. Without limits no lot is drawn, so no seed matters. */
+static bool describe(const sv_rundir *run, const sv_balance *b, yyjson_mut_doc *doc, yyjson_mut_val *root) {
+    const sv_balance_plan *plan = &b->plan;
+    const char *draws = run->recipe->captions.balance.draws == SV_DRAWS_EACH ? "each" : "once";
+    yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, root, "balance");
+    if (!o || !yyjson_mut_obj_add_strcpy(doc, o, "concepts", b->concepts.hash)) return false;
+    if (!plan->limited) return true;
+    return yyjson_mut_obj_add_int(doc, o, "seed", run->recipe->seed) && yyjson_mut_obj_add_str(doc, o, "draws", draws) &&
+           add_limits(doc, o, "caps", plan->caps, plan->count, -1) && add_limits(doc, o, "quotas", plan->quotas, plan->count, 0);
 }
 
 static sv_status verdict_setup(sv_rundir *run, sv_balance *b, const sv_setup *before, sv_error *err) {
