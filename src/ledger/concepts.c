@@ -76,6 +76,9 @@ sv_status sv_ledger_concepts_of(sv_ledger *l, int64_t setup, int64_t number, sv_
 /* ---- balance ---- */
 
 sv_status sv_ledger_copy_verdicts(sv_ledger *l, int64_t curate, int64_t from, int64_t after, int64_t upto, sv_error *err) {
+    SV_TRY(sv_ledger_unlink_judgements(l, curate, after, upto, err));
+    SV_TRY(sv_sql_exec(l, err, "INSERT INTO judged(setup, number, judgement) SELECT ?1, number, judgement FROM judged WHERE setup = ?2 AND number > ?3 AND number <= ?4",
+                       "iiii", curate, from, after, upto));
     return sv_sql_exec(l, err, "INSERT OR REPLACE INTO verdicts(setup, number, keep, rule, value, min, max, duplicate_of, text, stats, detail)"
                        " SELECT ?1, number, keep, rule, value, min, max, duplicate_of, text, stats, detail FROM verdicts"
                        " WHERE setup = ?2 AND number > ?3 AND number <= ?4", "iiii", curate, from, after, upto);

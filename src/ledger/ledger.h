@@ -46,7 +46,10 @@ sv_status sv_ledger_begin_read(sv_ledger *l, sv_error *err);
 
 /* ---- setups (setups.c) ---- */
 
-typedef enum sv_stage { SV_STAGE_CURATE, SV_STAGE_SAMPLE, SV_STAGE_GENERATE, SV_STAGE_SCORE, SV_STAGE_JUDGE, SV_STAGE_CONCEPTS, SV_STAGE_ROUNDS, SV_STAGE_JUDGE_IMAGE, SV_STAGE_COUNT } sv_stage;
+typedef enum sv_stage {
+    SV_STAGE_CURATE, SV_STAGE_SAMPLE, SV_STAGE_GENERATE, SV_STAGE_SCORE,
+    SV_STAGE_JUDGE, SV_STAGE_CONCEPTS, SV_STAGE_ROUNDS, SV_STAGE_JUDGE_IMAGE, SV_STAGE_COUNT
+} sv_stage;
 const char *sv_stage_name(sv_stage stage);                    /* "curate" … */
 
 typedef struct sv_setup {
@@ -217,7 +220,7 @@ sv_status sv_ledger_each_caption_concept(sv_ledger *l, int64_t setup, int64_t af
 typedef struct sv_concept_numbers { int64_t *list; size_t count, capacity; } sv_concept_numbers;
 sv_status sv_ledger_concepts_of(sv_ledger *l, int64_t setup, int64_t number, sv_concept_numbers *out, sv_error *err);
 
-/* Makes the verdicts of `curate` for the captions after .. upto equal to those of `from`. */
+/* Makes the verdicts of `curate`, and which answers of the judge belong to them, for the captions after .. upto equal to those of `from`. */
 sv_status sv_ledger_copy_verdicts(sv_ledger *l, int64_t curate, int64_t from, int64_t after, int64_t upto, sv_error *err);
 /* Rejects a caption whose verdict says keep: rule `balance`, detail the concept that decided, value how many captions have it, max its cap. */
 sv_status sv_ledger_reject_balanced(sv_ledger *l, int64_t curate, int64_t number, const char *concept, int64_t count, int64_t cap, sv_error *err);

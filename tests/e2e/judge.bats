@@ -318,3 +318,20 @@ stable() {
     curate >/dev/null
     stable | grep -v '^source|\|^caption|\|^setup|\|^current|' | grep -F -f <(cut -d'|' -f1,2 grown.txt) | diff grown.txt -
 }
+
+@test "what the judge keeps is balanced; another cap asks nothing again" {
+    captions 30
+    server
+    recipe
+    curate --set 'captions.balance={cap: 8, concepts: [{list: objects}]}' >/dev/null
+    [ "$(ask 'SELECT count(*) FROM judgements')" -eq 30 ]
+    [ "$(ask "SELECT DISTINCT captions FROM concept_counts WHERE name = 'apple'")" -eq 30 ]
+    [ "$(ask "SELECT count(*) > 0 AND count(*) < 30 FROM rejected WHERE rule = 'balance' AND max = 8")" -eq 1 ]
+    [ "$(ask 'SELECT count(*) FROM judge_answers')" -eq 30 ]
+    synthvlm show run 1 --json | grep -q '"answer"'
+    before=$(asked)
+    curate --set 'captions.balance={cap: 30, concepts: [{list: objects}]}' >/dev/null
+    [ "$(asked)" -eq "$before" ]
+    [ "$(ask 'SELECT count(*) FROM kept')" -eq 30 ]
+    [ "$(ask "SELECT count(*) FROM setups WHERE stage = 'concepts'")" -eq 1 ]
+}
