@@ -281,7 +281,8 @@ static char *to_json(const summary *s) {
     yyjson_mut_obj_add_str(doc, o, "dir", s->dir);
     const struct { const char *key; int64_t value; } counts[] = {
         {"rows", f->rows}, {"repeated", f->repeated}, {"faults", f->faults}, {"captions", f->captions}, {"judged", f->judged}, {"kept", f->kept}, {"sampled", f->sampled},
-        {"drawn", f->drawn}, {"failed", f->failed}, {"pruned", f->pruned}, {"scored", f->scored}, {"eligible", f->eligible}, {"eligible_captions", f->eligible_captions}, {"picked", f->picked}};
+        {"drawn", f->drawn}, {"failed", f->failed}, {"pruned", f->pruned}, {"scored", f->scored}, {"eligible", f->eligible},
+        {"eligible_captions", f->eligible_captions}, {"picked", f->picked}};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         if (counts[i].value < 0)
             yyjson_mut_obj_add_null(doc, o, counts[i].key);

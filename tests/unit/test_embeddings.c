@@ -122,7 +122,8 @@ static void damage_is_passed_over(void **state) {
 
 static void what_the_file_is_named_by(void **state) {
     static const struct { const char *setup; bool same, kept; } cases[] = {
-        {"{\"embedding\": \"float16\", \"provider\": \"cpu\", \"model\": \"abc\", \"flavour\": \"hessel\", \"prefix\": \"x \", \"pillow\": 13, \"window\": true}", true, true},
+        {"{\"embedding\": \"float16\", \"provider\": \"cpu\", \"model\": \"abc\", \"flavour\": \"hessel\", \"prefix\": \"x \", \"pillow\": 13,"
+         " \"window\": true}", true, true},
         {"{\"embedding\": \"float16\", \"provider\": \"cpu\", \"model\": \"abc\", \"flavour\": \"data-juicer\", \"prefix\": \"\", \"pillow\": 13}", false, true},
         {"{\"embedding\": \"float16\", \"provider\": \"cpu\", \"model\": \"abd\", \"flavour\": \"synthvlm\", \"prefix\": \"\", \"pillow\": 13}", false, true},
         {"{\"embedding\": \"float16\", \"provider\": \"cpu\", \"model\": \"abc\", \"flavour\": \"synthvlm\", \"prefix\": \"\", \"pillow\": 11}", false, true},
