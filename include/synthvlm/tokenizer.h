@@ -59,6 +59,28 @@ sv_status sv_wordpiece_encode(const sv_wordpiece *w, const char *text, size_t si
 /* A row of `length` ids: [CLS], at most length - 2 of content, [SEP], padding. Returns the number of content ids that did not fit. */
 size_t sv_wordpiece_row(const sv_wordpiece *w, const sv_ids *ids, size_t length, int64_t *row);
 
+/* ---- SigLIP and SigLIP 2: SentencePiece, padded to the full row (src/text/siglip_tokenizer.c) ---- */
+
+typedef struct sv_siglip sv_siglip;      /* read-only once open; shared by any number of threads */
+
+/* SV_E_MODEL: no tokenizer of these kinds, or one without its end or padding token. */
+sv_status sv_siglip_open(sv_siglip **out, const char *dir, sv_error *err);
+void sv_siglip_close(sv_siglip **t);
+
+size_t sv_siglip_vocabulary(const sv_siglip *t);
+size_t sv_siglip_max_length(const sv_siglip *t);         /* 64 where tokenizer_config.json does not say */
+int32_t sv_siglip_end(const sv_siglip *t);
+int32_t sv_siglip_pad(const sv_siglip *t);
+bool sv_siglip_is_model(const char *dir);                /* whether tokenizer_config.json names a tokenizer of SigLIP or Gemma */
+bool sv_siglip_is_bpe(const sv_siglip *t);               /* SigLIP 2 */
+
+/* Content ids, without special tokens. Valid UTF-8 only (SV_E_INPUT). Any thread. */
+sv_status sv_siglip_encode(const sv_siglip *t, const char *text, size_t size, sv_ids *ids, sv_error *err);
+/* A row of `length` ids: start token where the model has one, content, end token, padding. Returns the number of content ids that did not fit. */
+size_t sv_siglip_row(const sv_siglip *t, const sv_ids *ids, size_t length, int32_t *row);
+/* Content ids that fit into a row of `length`. */
+size_t sv_siglip_room(const sv_siglip *t, size_t length);
+
 #ifdef __cplusplus
 }
 #endif

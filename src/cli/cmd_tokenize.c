@@ -1,4 +1,4 @@
-/* cmd_tokenize.c - `synthvlm tokenize`: the ids that CLIP's or BLIP's text encoder gets, for every text on stdin. */
+/* cmd_tokenize.c - `synthvlm tokenize`: the ids that CLIP's, SigLIP's or BLIP's text encoder gets, for every text on stdin. */
 #include <string.h>
 
 #include "cli.h"
@@ -7,7 +7,7 @@
 enum { MAX_THREADS = 64 };
 
 static const sv_flag flags[] = {
-    {"tokenizer", 0, "DIR", "directory with vocab.json and merges.txt, or tokenizer.json (CLIP); or vocab.txt (BLIP)"},
+    {"tokenizer", 0, "DIR", "directory with vocab.json and merges.txt, or tokenizer.json (CLIP); vocab.txt (BLIP); spiece.model or tokenizer.json (SigLIP)"},
     {"clean", 0, "NAME", "clean-up of the text: hf (transformers) or openai (openai/CLIP) (default hf)"},
     {"max-length", 0, "N", "ids a model row holds, start and end included (default: the tokenizer's model_max_length, else 77)"},
     {"threads", 0, "N", "threads (default: all cores)"},
@@ -20,13 +20,14 @@ static const char about[] =
     "  truncated  whether a model row of --max-length ids cannot hold them all\n"
     "The ids are those of transformers' CLIPTokenizer (hf) or of openai/CLIP (openai: repairs text with ftfy's rules and decodes HTML\n"
     "entities first). A directory with vocab.txt holds a WordPiece tokenizer: the ids are those of transformers' BertTokenizer, as BLIP's text\n"
-    "encoder gets them. A line that cannot be read gets an \"error\", the others go on, and the exit code is 1.\n"
+    "encoder gets them. A tokenizer_config.json that names SigLIP's or Gemma's tokenizer: the ids that SigLIP gets. A line that cannot be read gets an \"error\", the others go on, and the exit code is 1.\n"
     "\n"
     "  echo '{\"text\":\"a photo of a cat\"}' | synthvlm tokenize --tokenizer models/tabletop/tokenizer\n";
 
 typedef struct job {
     const sv_tokenizer *tokenizer;
     const sv_wordpiece *words;   /* instead of the tokenizer */
+    const sv_siglip *siglip;     /* likewise */
     sv_clean clean;
     size_t room;                 /* content ids in a row */
     sv_ids ids[MAX_THREADS];
@@ -39,7 +40,8 @@ static sv_status add_ids(void *user, unsigned thread, yyjson_mut_doc *doc, yyjso
     size_t size;
     sv_status st = sv_line_get_str(root, "text", true, &text, &size, err);
     if (st == SV_OK)
-        st = j->words ? sv_wordpiece_encode(j->words, text, size, ids, err) : sv_tokenizer_encode(j->tokenizer, text, size, j->clean, ids, err);
+        st = j->words  ? sv_wordpiece_encode(j->words, text, size, ids, err)
+             : j->siglip ? sv_siglip_encode(j->siglip, text, size, ids, err) : sv_tokenizer_encode(j->tokenizer, text, size, j->clean, ids, err);
     if (st != SV_OK) return st;
     static const int32_t none;
     sv_line_put(doc, root, "ids", yyjson_mut_arr_with_sint32(doc, ids->size ? ids->data : &none, ids->size));
@@ -66,16 +68,21 @@ static sv_status run(const sv_args *args, sv_error *err) {
     if (st == SV_OK) st = sv_arg_int(args, "threads", 1, MAX_THREADS, &threads, err);
     sv_tokenizer *t = NULL;
     sv_wordpiece *w = NULL;
-    bool wordpiece = sv_wordpiece_is_model(dir);
-    if (st == SV_OK && wordpiece && clean) st = usage(err, "--clean", "is for CLIP's tokenizers, and this one is BERT's", "leave it out");
-    if (st == SV_OK) st = wordpiece ? sv_wordpiece_open(&w, dir, err) : sv_tokenizer_open(&t, dir, err);
+    sv_siglip *g = NULL;
+    bool wordpiece = sv_wordpiece_is_model(dir), siglip = sv_siglip_is_model(dir);
+    if (st == SV_OK && (wordpiece || siglip) && clean)
+        st = usage(err, "--clean", wordpiece ? "is for CLIP's tokenizers, and this one is BERT's" : "is for CLIP's tokenizers, and this one is SigLIP's", "leave it out");
+    if (st == SV_OK) st = wordpiece ? sv_wordpiece_open(&w, dir, err) : siglip ? sv_siglip_open(&g, dir, err) : sv_tokenizer_open(&t, dir, err);
     if (st == SV_OK) {
         j.tokenizer = t;
         j.words = w;
-        j.room = (length > 0 ? (size_t)length : w ? sv_wordpiece_max_length(w) : sv_tokenizer_max_length(t)) - 2;
+        j.siglip = g;
+        size_t row = length > 0 ? (size_t)length : w ? sv_wordpiece_max_length(w) : g ? sv_siglip_max_length(g) : sv_tokenizer_max_length(t);
+        j.room = g ? sv_siglip_room(g, row) : row - 2;
         st = sv_lines_run(stdin, (unsigned)threads, add_ids, &j, err);
         sv_tokenizer_close(&t);
         sv_wordpiece_close(&w);
+        sv_siglip_close(&g);
     }
     for (int i = 0; i < MAX_THREADS; i++) sv_ids_free(&j.ids[i]);
     return st;

@@ -8,7 +8,7 @@
 #include "image/clip_preprocess.h"
 #include "infer/infer.h"
 #include "synthvlm/score.h"
-#include "text/siglip_tokenizer.h"
+#include "synthvlm/tokenizer.h"
 
 /* Memory of one thread for one side, bound to a session; kept in a list while nobody uses it. */
 typedef struct sv_clip_call {

@@ -1,4 +1,10 @@
-#include "text/siglip_tokenizer.h"
+/* siglip_tokenizer.c - the tokenizers of SigLIP and SigLIP 2, as transformers runs them: text to a row of ids of fixed length.
+ *
+ * SigLIP: lower case, ASCII punctuation removed, white space to single blanks, unigram pieces (spiece.model, or tokenizer.json). SigLIP 2: lower case,
+ * Gemma's BPE pieces (tokenizer.json, or tokenizer.model). Both end with the end token and are padded to the full length, which is how the models were
+ * trained: they see no attention mask. Special tokens written out in a text are ordinary text.
+ */
+#include "synthvlm/tokenizer.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -111,6 +117,14 @@ static sv_status read_tokens(sv_siglip *t, const char *dir, sv_error *err) {
     yyjson_doc_free(files[0]);
     yyjson_doc_free(files[1]);
     return st;
+}
+
+bool sv_siglip_is_model(const char *dir) {
+    yyjson_doc *config = read_config(dir, "tokenizer_config.json");
+    const char *name = yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(config), "tokenizer_class"));
+    bool is = name && (sv_str_starts(name, "Siglip") || sv_str_starts(name, "Gemma"));
+    yyjson_doc_free(config);
+    return is;
 }
 
 sv_status sv_siglip_open(sv_siglip **out, const char *dir, sv_error *err) {

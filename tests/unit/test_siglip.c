@@ -14,7 +14,7 @@
 #include "base/file.h"
 #include "synthvlm/model.h"
 #include "synthvlm/score.h"
-#include "text/siglip_tokenizer.h"
+#include "synthvlm/tokenizer.h"
 
 #define SIGLIP "tests/golden/models/tiny-siglip"
 #define SIGLIP2 "tests/golden/tokenizer/siglip2"
