@@ -28,7 +28,6 @@ typedef sv_status (*sv_outside_fn)(void *user, unsigned thread, size_t filter, s
 size_t sv_process_outside_count(const sv_process *p);
 /* What one of them is: its operator's `outside` says what to measure, the settings struct (below) how. */
 const sv_instance *sv_process_outside(const sv_process *p, size_t filter);
-const char *sv_process_outside_stat(const sv_process *p, size_t filter);      /* "image_text_similarity" */
 
 /* Must be set before sv_process_run where there are such filters. */
 void sv_process_answer(sv_process *p, sv_outside_fn fn, void *user);

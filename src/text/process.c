@@ -198,7 +198,6 @@ const char *sv_process_stat_word(const sv_process *p, size_t i, double value) {
 
 size_t sv_process_outside_count(const sv_process *p) { return p->outside_count; }
 const sv_instance *sv_process_outside(const sv_process *p, size_t filter) { return &p->steps[p->outside[filter]].in; }
-const char *sv_process_outside_stat(const sv_process *p, size_t filter) { return p->stat_names[p->steps[p->outside[filter]].stat]; }
 
 void sv_process_answer(sv_process *p, sv_outside_fn fn, void *user) {
     p->answer = fn;

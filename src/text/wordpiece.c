@@ -77,7 +77,9 @@ static bool add_piece(sv_wordpiece *w, const char *text, size_t size, int32_t id
 
 /* Memory of one call. */
 typedef struct work {
-    sv_buf text, decomposed, word;
+    sv_buf text;                 /* cleaned */
+    sv_buf spare;                /* decomposed; later the word at hand */
+    sv_buf piece;
 } work;
 
 static unsigned classes_of(uint32_t c) {
@@ -132,10 +134,10 @@ static sv_status clean(const sv_wordpiece *w, const char *text, size_t n, work *
         if (apart) sv_buf_putc(&m->text, ' ');
     }
     if (w->accents && m->text.size && !sv_is_ascii(m->text.data, m->text.size)) {
-        sv_buf_clear(&m->decomposed);
-        SV_TRY(sv_nfd_append(m->text.data, m->text.size, &m->decomposed, err));
+        sv_buf_clear(&m->spare);
+        SV_TRY(sv_nfd_append(m->text.data, m->text.size, &m->spare, err));
         sv_buf_clear(&m->text);
-        for (const char *p = m->decomposed.data, *end = p + m->decomposed.size; p < end;) {
+        for (const char *p = m->spare.data, *end = p + m->spare.size; p < end;) {
             const char *from = p;
             if (!(classes_of(sv_next_char(&p)) & SV_BERT_MARK)) sv_buf_add(&m->text, from, (size_t)(p - from));
         }
@@ -146,7 +148,7 @@ static sv_status clean(const sv_wordpiece *w, const char *text, size_t n, work *
 /* Lower case, then words: between white space, and every punctuation mark by itself. */
 static sv_status encode_stretch(const sv_wordpiece *w, const char *text, size_t n, work *m, sv_ids *ids, sv_error *err) {
     SV_TRY(clean(w, text, n, m, err));
-    sv_buf *word = &m->decomposed, *piece = &m->word;
+    sv_buf *word = &m->spare;
     bool ok = true;
     sv_buf_clear(word);
     for (const char *p = m->text.data, *end = p + m->text.size; ok && p < end;) {
@@ -154,7 +156,7 @@ static sv_status encode_stretch(const sv_wordpiece *w, const char *text, size_t 
         unsigned k = classes_of(c);
         bool alone = (k & SV_BERT_PUNCT) != 0, space = (k & SV_BERT_SPACE) != 0;
         if ((alone || space) && word->size) {
-            ok = encode_word(w, word->data, word->size, piece, ids);
+            ok = encode_word(w, word->data, word->size, &m->piece, ids);
             sv_buf_clear(word);
         }
         if (space) continue;
@@ -162,12 +164,12 @@ static sv_status encode_stretch(const sv_wordpiece *w, const char *text, size_t 
         if (w->lower && c == 0x130) sv_buf_add(word, "i\xCC\x87", 3);
         else sv_buf_add(word, bytes, (size_t)sv_utf8_encode(w->lower ? sv_tokenizer_lower(c) : c, bytes));
         if (alone && !word->failed) {
-            ok = ok && encode_word(w, word->data, word->size, piece, ids);
+            ok = ok && encode_word(w, word->data, word->size, &m->piece, ids);
             sv_buf_clear(word);
         }
         ok = ok && !word->failed;
     }
-    if (ok && word->size) ok = encode_word(w, word->data, word->size, piece, ids);
+    if (ok && word->size) ok = encode_word(w, word->data, word->size, &m->piece, ids);
     return ok ? SV_OK : sv_fail_memory(err, "encoding a text", n);
 }
 
@@ -196,8 +198,8 @@ sv_status sv_wordpiece_encode(const sv_wordpiece *w, const char *text, size_t si
         from = special ? at + special->size : at;
     }
     sv_buf_free(&m.text);
-    sv_buf_free(&m.decomposed);
-    sv_buf_free(&m.word);
+    sv_buf_free(&m.spare);
+    sv_buf_free(&m.piece);
     return st;
 }
 

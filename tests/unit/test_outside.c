@@ -45,9 +45,9 @@ static void filters_ask_about_what_is_left(void **state) {
                        "{\"text_length_filter\":{\"min_len\":1}}]";
     assert_int_equal(sv_process_open(&p, list, SV_VIEW_BARE, NULL, &err), SV_OK);
     assert_int_equal(sv_process_outside_count(p), 3);
-    assert_string_equal(sv_process_outside_stat(p, 0), "image_width");
-    assert_string_equal(sv_process_outside_stat(p, 1), "image_height");
-    assert_string_equal(sv_process_outside_stat(p, 2), "image_text_similarity");
+    assert_string_equal(sv_process_outside(p, 0)->op->info.stat, "image_width");
+    assert_string_equal(sv_process_outside(p, 1)->op->info.stat, "image_height");
+    assert_string_equal(sv_process_outside(p, 2)->op->info.stat, "image_text_similarity");
     assert_int_equal(sv_process_outside(p, 2)->op->outside, SV_PICTURE_SIMILARITY);
     sv_caption_in in[9];
     sv_caption_out out[9];
