@@ -19,8 +19,9 @@ static const char about[] =
     "  count      how many they are\n"
     "  truncated  whether a model row of --max-length ids cannot hold them all\n"
     "The ids are those of transformers' CLIPTokenizer (hf) or of openai/CLIP (openai: repairs text with ftfy's rules and decodes HTML\n"
-    "entities first). A directory with vocab.txt holds a WordPiece tokenizer: the ids are those of transformers' BertTokenizer, as BLIP's text\n"
-    "encoder gets them. A tokenizer_config.json that names SigLIP's or Gemma's tokenizer: the ids that SigLIP gets. A line that cannot be read gets an \"error\", the others go on, and the exit code is 1.\n"
+    "entities first). A directory with vocab.txt holds a WordPiece tokenizer: the ids are those of transformers' BertTokenizer, as BLIP's\n"
+    "text encoder gets them. A tokenizer_config.json that names SigLIP's or Gemma's tokenizer: the ids that SigLIP gets. A line that\n"
+    "cannot be read gets an \"error\", the others go on, and the exit code is 1.\n"
     "\n"
     "  echo '{\"text\":\"a photo of a cat\"}' | synthvlm tokenize --tokenizer models/tabletop/tokenizer\n";
 
