@@ -15,12 +15,14 @@ static const sv_flag flags[] = {
     {"seed", 0, "S", "seed of the noise (default 0)"},
     {"steps", 0, "N", "steps (default: the model family's)"},
     {"guidance", 0, "G", "classifier-free guidance, off at 1 and below (default: the model family's)"},
+    {"guidance-interval", 0, "A,B", "shares of the steps between which guidance acts, half the cost outside (default 0,1)"},
     {"guidance-rescale", 0, "X", "0..1, against overexposure (default 0)"},
     {"scheduler", 0, "NAME|JSON", "a scheduler's name, or an object of config keys (default: the model's own)"},
     {"size", 0, "WxH", "size in pixels (default: the model's own)"},
     {"init-image", 'i', "FILE", "begin with this picture instead of noise; it sets the size"},
     {"strength", 0, "X", "0..1, how much of the schedule is run from it (default: the model family's)"},
     {"refiner", 0, "DIR", "SDXL refiner that takes over for the last fifth of the schedule"},
+    {"vae-tile", 0, "N", "decode pictures larger than N pixels a side in overlapping tiles of N (default 0: whole)"},
     {"output", 'o', "FILE|DIR", "the picture (.png, .jpg, .webp); with --jobs a directory"},
     {"jobs", 'j', "FILE|-", "draw one picture per JSON line; the flags above are the lines' defaults"},
     {"workers", 0, "N", "pictures drawn at the same time with --jobs (default: all cores)"},
@@ -37,6 +39,7 @@ static const char about[] =
     "  synthvlm txt2img -m models/tabletop -p \"a small red ball on a wooden table\" --seed 7 -o ball.png\n"
     "\n"
     "With --jobs every line is an object with \"prompt\" and any of: negative_prompt, seed, steps, guidance, guidance_rescale, width, height,\n"
+    "guidance_interval (two shares of the steps between which guidance acts), vae_tile (pixels; larger pictures are decoded in tiles),\n"
     "scheduler (a name or an object of config keys), image (the file's name inside the output directory; default NUMBER.png), init_image,\n"
     "strength, refiner, denoising_end, denoising_start, handover (\"synthvlm\": call the refiner as the SynthVLM program did, which leaves\n"
     "noise), aesthetic_score, negative_aesthetic_score, clip_skip, max_sequence_length. Each\n"
@@ -88,6 +91,16 @@ static sv_status get_real(yyjson_mut_val *root, const char *key, double min, dou
     }
     snprintf(allowed, sizeof allowed, "a number in %g..%g", min, max);
     return bad_key(err, key, allowed);
+}
+
+/* Two shares of the steps. */
+static sv_status get_interval(yyjson_mut_val *root, double *from, double *until, sv_error *err) {
+    yyjson_mut_val *v = yyjson_mut_obj_get(root, "guidance_interval"), *a = yyjson_mut_arr_get(v, 0), *b = yyjson_mut_arr_get(v, 1);
+    if (!v || yyjson_mut_is_null(v)) return SV_OK;
+    *from = yyjson_mut_get_num(a);
+    *until = yyjson_mut_get_num(b);
+    if (yyjson_mut_arr_size(v) == 2 && yyjson_mut_is_num(a) && yyjson_mut_is_num(b) && *from >= 0 && *from < *until && *until <= 1) return SV_OK;
+    return bad_key(err, "guidance_interval", "a list of two numbers in 0..1, the smaller one first");
 }
 
 static sv_status get_seed(yyjson_mut_val *root, uint64_t *out, sv_error *err) {
@@ -182,6 +195,8 @@ static sv_status read_request(const jobs *t, yyjson_mut_val *root, sv_request *r
     if (st == SV_OK) st = get_seed(root, &r->seed, err);
     if (st == SV_OK) st = get_int(root, "steps", 1, 10000, &r->paint.steps, err);
     if (st == SV_OK) st = read_reals(root, r, err);
+    if (st == SV_OK) st = get_interval(root, &r->paint.guidance_from, &r->paint.guidance_until, err);
+    if (st == SV_OK) st = get_int(root, "vae_tile", 0, 8192, &r->paint.vae_tile, err);
     if (st == SV_OK) st = get_int(root, "width", 1, 16384, &r->paint.width, err);
     if (st == SV_OK) st = get_int(root, "height", 1, 16384, &r->paint.height, err);
     if (st == SV_OK) st = get_int(root, "clip_skip", 0, 1000, &r->text.clip_skip, err);
@@ -241,9 +256,18 @@ static sv_status run_one(const sv_args *args, jobs *t, sv_error *err) {
     return SV_OK;
 }
 
+static sv_status read_interval(const char *text, sv_paint_options *o, sv_error *err) {
+    char *end = NULL, *last = NULL;
+    if (!text) return SV_OK;
+    o->guidance_from = strtod(text, &end);
+    o->guidance_until = end > text && *end == ',' ? strtod(end + 1, &last) : -1;
+    if (last && last > end + 1 && !*last && o->guidance_from >= 0 && o->guidance_from < o->guidance_until && o->guidance_until <= 1) return SV_OK;
+    return fail(err, SV_E_USAGE, "--guidance-interval", "must be two numbers in 0..1, the smaller one first, as in 0.2,0.8");
+}
+
 /* The flags over the model family's defaults. */
 static sv_status read_flags(const sv_args *args, const sv_studio *s, sv_request *r, sv_error *err) {
-    int64_t steps;
+    int64_t steps, tile = 0;
     sv_studio_defaults(s, r);
     steps = r->paint.steps;
     r->prompt = sv_arg(args, "prompt");
@@ -256,6 +280,9 @@ static sv_status read_flags(const sv_args *args, const sv_studio *s, sv_request 
     sv_status st = sv_arg_seed(args, "seed", &r->seed, err);
     if (st == SV_OK) st = sv_arg_int(args, "steps", 1, 10000, &steps, err);
     if (st == SV_OK) st = sv_arg_real(args, "guidance", -1000, 1000, &r->paint.guidance, err);
+    if (st == SV_OK) st = read_interval(sv_arg(args, "guidance-interval"), &r->paint, err);
+    if (st == SV_OK) st = sv_arg_int(args, "vae-tile", 0, 8192, &tile, err);
+    r->paint.vae_tile = (int)tile;
     if (st == SV_OK) st = sv_arg_real(args, "guidance-rescale", 0, 1, &r->paint.guidance_rescale, err);
     if (st == SV_OK) st = sv_arg_real(args, "strength", 0, 1, &r->paint.strength, err);
     if (st == SV_OK) st = sv_arg_size(args, "size", &r->paint.width, &r->paint.height, err);

@@ -151,7 +151,8 @@ static sv_status find_refiner(sv_studio *s, const char *dir, sv_pipeline **out, 
 static bool same_options(const sv_paint_options *a, const sv_paint_options *b) {
     return a->width == b->width && a->height == b->height && a->steps == b->steps && a->guidance == b->guidance && a->guidance_rescale == b->guidance_rescale &&
            a->from == b->from && same_real(a->strength, b->strength) && same_real(a->denoising_start, b->denoising_start) &&
-           same_real(a->denoising_end, b->denoising_end) && a->aesthetic_score == b->aesthetic_score && a->negative_aesthetic_score == b->negative_aesthetic_score;
+           same_real(a->denoising_end, b->denoising_end) && a->guidance_from == b->guidance_from && a->guidance_until == b->guidance_until &&
+           a->vae_tile == b->vae_tile && a->aesthetic_score == b->aesthetic_score && a->negative_aesthetic_score == b->negative_aesthetic_score;
 }
 
 /* Makes the painter fit the options; the one of the last picture is kept if it does. */

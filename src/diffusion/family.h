@@ -10,6 +10,7 @@
 #include "synthvlm/diffusion.h"
 
 struct sv_painter;
+struct sv_denoiser;
 
 #define SV_BIT(x) (1u << (x))
 
@@ -31,6 +32,7 @@ typedef struct sv_family {
     sv_guidance guidance_kind;
     bool packed;                 /* latents as a row of 2 x 2 patches, [h/2 * w/2, 4c], and a schedule of its own: sigmas 1 .. 1/steps */
     float timestep_unit;         /* transformers: one timestep a row, divided by this; 0: a unet, one for all rows */
+    bool spread;                 /* looks at the decoder's latents_mean and latents_std */
     bool needs_source;           /* refines pictures, cannot begin with noise */
     int steps;                   /* diffusers' defaults of a call */
     double guidance, strength;
@@ -40,9 +42,9 @@ typedef struct sv_family {
     /* Makes a condition of a text; text NULL: what diffusers takes for a missing prompt. */
     sv_status (*encode)(sv_pipeline *p, const char *text, const sv_text_options *o, sv_condition *out, sv_error *err);
     /* Binds the denoiser's inputs beside latents, timestep and text. NULL: none. */
-    sv_status (*bind)(struct sv_painter *w, sv_error *err);
+    sv_status (*bind)(struct sv_painter *w, struct sv_denoiser *d, sv_error *err);
     /* Writes those inputs' values for `rows` rows from `first` on, those of the negative text or of the text. NULL: none. */
-    void (*fill)(struct sv_painter *w, size_t first, size_t rows, bool negative);
+    void (*fill)(struct sv_painter *w, struct sv_denoiser *d, size_t first, size_t rows, bool negative);
 } sv_family;
 
 size_t sv_family_count(void);

@@ -32,19 +32,19 @@ static sv_status encode(sv_pipeline *p, const char *text, const sv_text_options 
     return st;
 }
 
-static sv_status bind(sv_painter *w, sv_error *err) {
+static sv_status bind(sv_painter *w, sv_denoiser *d, sv_error *err) {
     int64_t high = w->h / 2, wide = w->w / 2;
     float *places, *texts, *guidance;
-    SV_TRY(sv_call_floats(w->denoise, "img_ids", (int64_t[]){high * wide, 3}, 2, &places, err));
-    SV_TRY(sv_call_floats(w->denoise, "txt_ids", (int64_t[]){w->text_rows, 3}, 2, &texts, err));      /* all zero */
+    SV_TRY(sv_call_floats(d->call, "img_ids", (int64_t[]){high * wide, 3}, 2, &places, err));
+    SV_TRY(sv_call_floats(d->call, "txt_ids", (int64_t[]){w->text_rows, 3}, 2, &texts, err));      /* all zero */
     for (int64_t y = 0; y < high; y++)
         for (int64_t x = 0; x < wide; x++) {
             places[(y * wide + x) * 3 + 1] = (float)y;
             places[(y * wide + x) * 3 + 2] = (float)x;
         }
     if (!sv_graph_file_has_input(&w->p->graphs[SV_PART_DENOISER], "guidance")) return SV_OK;
-    SV_TRY(sv_call_floats(w->denoise, "guidance", (int64_t[]){(int64_t)w->rows}, 1, &guidance, err));
-    for (size_t r = 0; r < w->rows; r++) guidance[r] = (float)w->o.guidance;
+    SV_TRY(sv_call_floats(d->call, "guidance", (int64_t[]){(int64_t)d->rows}, 1, &guidance, err));
+    for (size_t r = 0; r < d->rows; r++) guidance[r] = (float)w->o.guidance;
     return SV_OK;
 }
 

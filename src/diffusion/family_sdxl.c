@@ -70,17 +70,17 @@ static sv_status encode(sv_pipeline *p, const char *text, const sv_text_options 
     return st;
 }
 
-static sv_status bind(sv_painter *w, sv_error *err) {
+static sv_status bind(sv_painter *w, sv_denoiser *d, sv_error *err) {
     w->time_id_count = index_flag(&w->p->dir, "requires_aesthetics_score", false) ? 5 : 6;
-    return sv_call_floats(w->denoise, "time_ids", (int64_t[]){(int64_t)w->rows, w->time_id_count}, 2, &w->time_ids, err);
+    return sv_call_floats(d->call, "time_ids", (int64_t[]){(int64_t)d->rows, w->time_id_count}, 2, &d->time_ids, err);
 }
 
 /* Original size, crop, and target size or aesthetic score: as if every picture had been made at the size that is asked for. */
-static void fill(sv_painter *w, size_t first, size_t rows, bool negative) {
+static void fill(sv_painter *w, sv_denoiser *d, size_t first, size_t rows, bool negative) {
     float height = (float)w->o.height, width = (float)w->o.width;
     float score = (float)(negative ? w->o.negative_aesthetic_score : w->o.aesthetic_score);
     for (size_t r = first; r < first + rows; r++) {
-        float *t = w->time_ids + (int64_t)r * w->time_id_count;
+        float *t = d->time_ids + (int64_t)r * w->time_id_count;
         t[0] = height;
         t[1] = width;
         t[2] = t[3] = 0;
@@ -92,7 +92,7 @@ static void fill(sv_painter *w, size_t first, size_t rows, bool negative) {
 #define COMMON                                                                                                                    \
     .parts = SV_BIT(SV_PART_TEXT_ENCODER) | SV_BIT(SV_PART_TEXT_ENCODER_2) | SV_BIT(SV_PART_DENOISER) | SV_BIT(SV_PART_DECODER),   \
     .tokenizers = SV_BIT(0) | SV_BIT(1), .denoiser = "unet", .sample = "sample", .output = "out_sample", .pooled = "text_embeds",  \
-    .steps = 50, .guidance = 5.0, .strength = 0.3, .encode = encode, .bind = bind, .fill = fill
+    .spread = true, .steps = 50, .guidance = 5.0, .strength = 0.3, .encode = encode, .bind = bind, .fill = fill
 
 const sv_family sv_family_sdxl = {
     .class_name = "StableDiffusionXLPipeline",

@@ -356,3 +356,26 @@ bool sv_config_bool(const sv_part_files *part, const char *key, bool fallback) {
 size_t sv_config_list_size(const sv_part_files *part, const char *key) {
     return yyjson_arr_size(get(part, key));
 }
+
+double sv_config_attention_stride(const sv_part_files *denoiser) {
+    size_t i, n;
+    yyjson_val *type;
+    double stride = 1;
+    yyjson_arr_foreach(get(denoiser, "down_block_types"), i, n, type) {
+        const char *name = yyjson_get_str(type);
+        if (name && strstr(name, "Attn")) return stride;
+        stride *= 2;
+    }
+    return 1e9;
+}
+
+sv_status sv_config_list(const sv_part_files *part, const char *key, size_t n, float *out, sv_error *err) {
+    size_t i, count;
+    yyjson_val *v, *list = get(part, key);
+    bool fine = yyjson_arr_size(list) == n;
+    yyjson_arr_foreach(list, i, count, v) {
+        fine = fine && yyjson_is_num(v);
+        if (fine) out[i] = (float)yyjson_get_num(v);
+    }
+    return fine ? SV_OK : sv_fail(err, SV_E_MODEL, part->name, "config.json: \"%s\" is no list of %zu numbers", key, n);
+}

@@ -60,6 +60,7 @@ bool sv_model_dir_needs_tokenizer(const sv_model_dir *m, int i);
 /* The command that makes ONNX parts, with the model's own name where the directory tells it. Into buf. */
 const char *sv_model_dir_command(const sv_model_dir *m, char *buf, size_t size);
 
+enum { SV_MOST_SPREAD = 64 };
 /* What the configs say of shapes. SV_E_MODEL: a key is missing or makes no sense. */
 typedef struct sv_model_sizes {
     int factor;                  /* picture pixels per latent value along a side */
@@ -67,7 +68,9 @@ typedef struct sv_model_sizes {
     int channels;                /* of the latents */
     int patch;                   /* latent values that a transformer takes together along a side; 1: a unet */
     int width, height;           /* the model's own size in pixels */
-    float scaling, shift;        /* decoder input = latents / scaling + shift */
+    float scaling, shift;        /* decoder input = latents / scaling + shift; */
+    bool has_spread;             /* or, with latents_mean and latents_std: latents * std / scaling + mean, channel by channel */
+    float mean[SV_MOST_SPREAD], std[SV_MOST_SPREAD];
 } sv_model_sizes;
 sv_status sv_model_dir_sizes(const sv_model_dir *m, sv_model_sizes *out, sv_error *err);
 
@@ -81,5 +84,9 @@ sv_status sv_config_int(const sv_part_files *part, const char *key, int64_t fall
 sv_status sv_config_real(const sv_part_files *part, const char *key, double fallback, double *out, sv_error *err);
 bool sv_config_bool(const sv_part_files *part, const char *key, bool fallback);
 size_t sv_config_list_size(const sv_part_files *part, const char *key);   /* 0: absent or not a list */
+/* The first n numbers of a list; SV_E_MODEL where there are fewer, more, or other things. */
+sv_status sv_config_list(const sv_part_files *part, const char *key, size_t n, float *out, sv_error *err);
+/* Latent values along a side that the first attending level of a unet sees as one: 1, 2, 4 …, from down_block_types. A very large number: none attends. */
+double sv_config_attention_stride(const sv_part_files *denoiser);
 
 #endif

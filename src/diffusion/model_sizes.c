@@ -11,7 +11,6 @@ sv_status sv_model_dir_sizes(const sv_model_dir *m, sv_model_sizes *out, sv_erro
         sv_fail(err, SV_E_MODEL, m->path, "vae_decoder/config.json does not say how the decoder is built (block_out_channels)");
         return sv_hint(err, SV_E_MODEL, "copy config.json of the original model's vae folder to vae_decoder");
     }
-    if (sv_config_list_size(decoder, "latents_mean")) return sv_fail(err, SV_E_MODEL, m->path, "decoders with latents_mean and latents_std are not available");
     SV_TRY(sv_config_int(decoder, "latent_channels", 4, &channels, err));
     SV_TRY(sv_config_int(denoiser, "in_channels", channels, &in, err));
     SV_TRY(sv_config_int(denoiser, "sample_size", packed ? 128 : 64, &side, err));
@@ -28,6 +27,14 @@ sv_status sv_model_dir_sizes(const sv_model_dir *m, sv_model_sizes *out, sv_erro
     if (channels < 1 || channels > 1024 || side < 1 || side > 4096 || patch < 1 || patch > 64 || !(scaling > 0))
         return sv_fail(err, SV_E_MODEL, m->path, "unusable sizes in the configs: %lld channels, sample_size %lld, patch_size %lld, scaling_factor %g",
                        (long long)channels, (long long)side, (long long)patch, scaling);
+    out->has_spread = sv_config_list_size(decoder, "latents_mean") > 0;
+    if (out->has_spread) {       /* of diffusers' pipelines only those of Stable Diffusion XL look at them */
+        if (!m->family || !m->family->spread)
+            return sv_fail(err, SV_E_MODEL, m->path, "its decoder has latents_mean and latents_std, which %s does not use", m->class_name);
+        if (channels > SV_MOST_SPREAD) return sv_fail(err, SV_E_MODEL, m->path, "latents_mean of more than %d channels", SV_MOST_SPREAD);
+        SV_TRY(sv_config_list(decoder, "latents_mean", (size_t)channels, out->mean, err));
+        SV_TRY(sv_config_list(decoder, "latents_std", (size_t)channels, out->std, err));
+    }
     out->factor = 1 << (levels - 1);
     /* Each further level of a unet halves the latents, and its graph can only double them back if nothing was rounded away. */
     out->multiple = (out->factor << (depth > 1 && depth < 16 ? depth - 1 : 0)) * (int)patch;

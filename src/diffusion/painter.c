@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "diffusion/pipeline.h"
@@ -9,10 +10,34 @@
 
 void sv_paint_options_init(sv_paint_options *o) {
     *o = (sv_paint_options){.batch = 1, .steps = 50, .guidance = 7.5, .strength = NAN, .denoising_start = NAN, .denoising_end = NAN,
-                            .aesthetic_score = 6, .negative_aesthetic_score = 2.5, .refiner_start = NAN};
+                            .aesthetic_score = 6, .negative_aesthetic_score = 2.5, .refiner_start = NAN,
+                            .guidance_until = 1};
 }
 
 /* ---- open and close ---- */
+
+/* The least that a picture of this size takes in one layer of decoder and denoiser, in bytes. Real needs are larger; this is to know at once what
+ * cannot be. */
+static double least_memory(const sv_pipeline *p, const sv_paint_options *o) {
+    double width = o->width, height = o->height;
+    int64_t channels = 1;
+    const sv_part_files *decoder = &p->dir.parts[SV_PART_DECODER], *denoiser = &p->dir.parts[SV_PART_DENOISER];
+    if (o->vae_tile) width = fmin(width, o->vae_tile), height = fmin(height, o->vae_tile);
+    if (sv_config_int(decoder, "block_out_channels", 1, &channels, NULL) != SV_OK) channels = 1;
+    double decode = 2 * width * height * (double)channels * 4;         /* in and out of a convolution at full size */
+    /* Attention compares every place with every other, at the first level of a unet that attends, or among a transformer's patches. */
+    double side = p->sizes.factor * (p->family->packed || p->sizes.patch > 1 ? p->sizes.patch : sv_config_attention_stride(denoiser));
+    double places = o->width / side * (o->height / side), attend = places * places * 4 * o->batch;
+    return fmax(decode, attend);
+}
+
+static sv_status check_memory(const sv_pipeline *p, const sv_paint_options *o, sv_error *err) {
+    double have = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE), need = least_memory(p, o);
+    if (!(have > 0) || need < have || strcmp(p->provider, "cpu") != 0) return SV_OK;
+    sv_fail(err, SV_E_MEMORY, "size", "%dx%d takes at least %.0f GB in a single layer (batch %d), and this machine has %.0f GB", o->width, o->height, need / 1e9,
+            o->batch, have / 1e9);
+    return sv_hint(err, SV_E_MEMORY, "the model's own size is %dx%d; `synthvlm describe --memory --size` measures what a size takes", p->sizes.width, p->sizes.height);
+}
 
 static sv_status check_options(const sv_pipeline *p, const sv_paint_options *o, sv_error *err) {
     int m = p->sizes.multiple;
@@ -25,6 +50,11 @@ static sv_status check_options(const sv_pipeline *p, const sv_paint_options *o, 
     if (o->batch < 1 || o->batch > 4096) return sv_fail(err, SV_E_USAGE, "batch", "%d is not in 1..4096", o->batch);
     if (!isfinite(o->guidance)) return sv_fail(err, SV_E_USAGE, "guidance", "is not a finite number");
     if (!(o->guidance_rescale >= 0 && o->guidance_rescale <= 1)) return sv_fail(err, SV_E_USAGE, "guidance_rescale", "%g is not in 0..1", o->guidance_rescale);
+    if (!(o->guidance_from >= 0 && o->guidance_from < o->guidance_until && o->guidance_until <= 1))
+        return sv_fail(err, SV_E_USAGE, "guidance_interval", "%g to %g is no part of 0..1", o->guidance_from, o->guidance_until);
+    if (o->vae_tile && (o->vae_tile < 0 || o->vae_tile % (4 * p->sizes.factor)))
+        return sv_fail(err, SV_E_USAGE, "vae_tile", "%d is no multiple of %d, four values of this model's latents", o->vae_tile, 4 * p->sizes.factor);
+    SV_TRY(check_memory(p, o, err));
     if (o->from == SV_FROM_NOISE && p->family->needs_source) {
         sv_fail(err, SV_E_USAGE, "model", "%s refines pictures and cannot begin with noise", p->family->name(&p->dir));
         return sv_hint(err, SV_E_USAGE, "give it an init_image, or name it as the refiner of a base model");
@@ -59,7 +89,7 @@ static sv_status open_sampler(sv_painter *w, const sv_paint_options *o, sv_error
 /* States can go from one painter to another if this is equal. The batch is left out: it changes last bits, and nothing else. */
 static uint64_t likeness(const sv_painter *w) {
     const sv_paint_options *o = &w->o;
-    const double reals[] = {o->guidance, o->guidance_rescale, o->eta, o->aesthetic_score, o->negative_aesthetic_score};
+    const double reals[] = {o->guidance, o->guidance_rescale, o->guidance_from, o->guidance_until, o->eta, o->aesthetic_score, o->negative_aesthetic_score};
     const uint64_t wholes[] = {(uint64_t)o->width, (uint64_t)o->height, w->begin, w->end, w->values, w->after ? w->after->likeness : 0};
     const char *config = sv_scheduler_json(w->scheduler), *model = w->p->dir.path;
     uint64_t h = sv_hash64(config, strlen(config), 0);
@@ -95,6 +125,7 @@ static sv_status open_painter(sv_painter *w, const sv_paint_options *o, sv_error
     /* Guidance that was distilled into the denoiser is an input of it, also in a family that otherwise compares two texts. */
     bool embedded = p->family->guidance_kind == SV_GUIDANCE_EMBEDDED || sv_graph_file_has_input(&p->graphs[SV_PART_DENOISER], "timestep_cond");
     w->guided = o->guidance > 1 && !embedded;
+    w->skips = w->guided && (o->guidance_from > 0 || o->guidance_until < 1);
     w->batch = (size_t)o->batch;
     w->rows = w->guided ? 2 * w->batch : w->batch;
     w->h = o->height / p->sizes.factor;
@@ -130,7 +161,10 @@ sv_status sv_painter_open(sv_painter **out, sv_pipeline *p, const sv_paint_optio
 
 void sv_painter_release(sv_painter *w, unsigned phases) {
     if (w->after) sv_painter_release(w->after, phases);
-    if (phases & SV_PHASE_DENOISE) sv_call_close(&w->denoise);
+    if (phases & SV_PHASE_DENOISE) {
+        sv_call_close(&w->denoise.call);
+        sv_call_close(&w->alone.call);
+    }
     if (phases & SV_PHASE_DECODE) sv_call_close(&w->decode);
     if (phases & SV_PHASE_PICTURE) sv_call_close(&w->encode);
 }

@@ -1,4 +1,4 @@
-/* painter_run.c - the loop that turns noise into pictures: scale, predict, guide, step; then decode. It can be halted between any two model calls. */
+/* painter_run.c - the loop that turns noise into pictures: scale, predict, guide, step; then decode (painter_decode.c). It can be halted between any two model calls. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,7 @@ static double deviation(const float *x, size_t n) {
  * (arXiv 2305.08891, equations 15 and 16), in diffusers' order of operations. */
 static void guide(sv_painter *w) {
     size_t all = w->batch * w->values;
-    const float *uncond = w->output, *cond = w->output + all;
+    const float *uncond = w->denoise.output, *cond = uncond + all;
     float g = (float)w->o.guidance, phi = (float)w->o.guidance_rescale;
     for (size_t i = 0; i < all; i++) w->predicted[i] = uncond[i] + g * (cond[i] - uncond[i]);
     if (!(phi > 0)) return;
@@ -33,6 +33,12 @@ static void guide(sv_painter *w) {
         float text = (float)deviation(cond + b * w->values, w->values), ours = (float)deviation(e, w->values), ratio = text / ours;
         for (size_t i = 0; i < w->values; i++) e[i] = phi * (e[i] * ratio) + (1 - phi) * e[i];
     }
+}
+
+/* Whether guidance acts at model call i: its place in the whole schedule lies in the interval, the end not included but for 1. */
+static bool guides_at(const sv_painter *w, size_t i) {
+    double place = (double)i / (double)sv_sampler_length(w->sampler);
+    return !w->skips || (place >= w->o.guidance_from && (place < w->o.guidance_until || w->o.guidance_until >= 1));
 }
 
 /* ---- drawing ---- */
@@ -46,63 +52,20 @@ static sv_status denoise(sv_painter *w, size_t to, bool look, const volatile int
     for (; w->next < to; w->next++) {
         size_t i = w->next;
         if (stop && *stop) return sv_fail(err, SV_E_STOPPED, "drawing", "stopped on request");
-        sv_sampler_scale_input(w->sampler, i, w->latents, w->sample);
-        if (w->guided) memcpy(w->sample + all, w->sample, all * sizeof(float));
-        *w->timestep = unit > 0 ? (float)timesteps[i] / unit : timesteps[i];
-        SV_TRY(sv_call_run(w->denoise, err));
-        if (w->guided)
+        bool guided = w->guided && guides_at(w, i);
+        sv_denoiser *d = guided || !w->guided ? &w->denoise : &w->alone;
+        sv_sampler_scale_input(w->sampler, i, w->latents, d->sample);
+        if (guided) memcpy(d->sample + all, d->sample, all * sizeof(float));
+        *d->timestep = unit > 0 ? (float)timesteps[i] / unit : timesteps[i];
+        SV_TRY(sv_call_run(d->call, err));
+        if (guided)
             guide(w);
         else
-            memcpy(w->predicted, w->output, all * sizeof(float));
+            memcpy(w->predicted, d->output, all * sizeof(float));
         w->has_clean = look && i + 1 == to;
         if (w->has_clean) sv_sampler_predict(w->sampler, i, w->predicted, w->latents, w->clean);
         SV_TRY(sv_sampler_step(w->sampler, i, w->predicted, w->latents, w->generators, err));
     }
-    return SV_OK;
-}
-
-/* 255 * clamp(x / 2 + 1/2), half to even. Returns whether every value was finite. */
-static bool to_bytes(const float *picture, int width, int height, uint8_t *out) {
-    size_t plane = (size_t)width * (size_t)height;
-    bool finite = true;
-    for (size_t i = 0; i < plane; i++)
-        for (size_t c = 0; c < 3; c++) {
-            float v = picture[c * plane + i];
-            finite &= isfinite(v) != 0;
-            v = v * 0.5f + 0.5f;
-            v = v > 0 ? v < 1 ? v : 1 : 0;         /* not a number becomes 0 */
-            out[i * 3 + c] = (uint8_t)lrintf(v * 255.0f);
-        }
-    return finite;
-}
-
-/* Pictures are decoded one by one: the decoder needs the most memory of all, and gains nothing from a batch on a CPU. */
-static sv_status bind_decoder(sv_painter *w, sv_error *err) {
-    sv_pipeline *p = w->p;
-    if (w->decode) return SV_OK;
-    SV_TRY(sv_pipeline_call(p, SV_PART_DECODER, &w->decode, err));
-    sv_status st = sv_call_floats(w->decode, "latent_sample", (int64_t[]){1, p->sizes.channels, w->h, w->w}, 4, &w->code, err);
-    if (st == SV_OK) st = sv_call_output(w->decode, "sample", (int64_t[]){1, 3, w->o.height, w->o.width}, 4, &w->picture, err);
-    if (st != SV_OK) sv_call_close(&w->decode);
-    return st;
-}
-
-/* x: one picture's latents, as the family lays them out. */
-static sv_status decode(sv_painter *w, const float *x, sv_painted *out, sv_error *err) {
-    const sv_model_sizes *s = &w->p->sizes;
-    out->latents_sum = 0;
-    for (size_t i = 0; i < w->values; i++) out->latents_sum += x[i];
-    out->finite = isfinite(out->latents_sum);
-    SV_TRY(sv_image_alloc(&out->image, w->o.width, w->o.height, SV_MODE_RGB, err));
-    if (!out->finite) return SV_OK;
-    SV_TRY(bind_decoder(w, err));
-    if (w->p->family->packed)
-        sv_unpack(x, s->channels, w->h, w->w, w->code);
-    else
-        memcpy(w->code, x, w->values * sizeof(float));
-    for (size_t i = 0; i < w->values; i++) w->code[i] = w->code[i] / s->scaling + s->shift;
-    SV_TRY(sv_call_run(w->decode, err));
-    out->finite = to_bytes(w->picture, w->o.width, w->o.height, out->image.data);
     return SV_OK;
 }
 
@@ -150,7 +113,7 @@ sv_status sv_painter_advance(sv_painter *w, size_t to, const volatile int *stop,
     if (!w->begun) return sv_fail(err, SV_E_INTERNAL, "painter", "nothing was begun");
     if (to > all) to = all;
     if (to <= sv_painter_position(w)) return SV_OK;
-    if (!(w->handed_over ? w->after : w)->denoise) return sv_fail(err, SV_E_INTERNAL, "painter", "the denoiser was released in the middle of a picture");
+    if (!(w->handed_over ? w->after : w)->denoise.call) return sv_fail(err, SV_E_INTERNAL, "painter", "the denoiser was released in the middle of a picture");
     bool look = to < all;
     if (!w->handed_over) SV_TRY(denoise(w, w->begin + (to < own ? to : own), look && to <= own, stop, err));
     if (to <= own) return SV_OK;
@@ -166,14 +129,14 @@ static sv_painter *holder(sv_painter *w) {
 sv_status sv_painter_preview(sv_painter *w, size_t row, sv_painted *out, sv_error *err) {
     sv_painter *in = holder(w);
     if (row >= w->batch || !w->begun || !in->has_clean) return sv_fail(err, SV_E_INTERNAL, "painter", "row %zu has nothing to be looked at", row);
-    return decode(in, in->clean + row * in->values, out, err);
+    return sv_painter_decode(in, in->clean + row * in->values, out, err);
 }
 
 sv_status sv_painter_finish(sv_painter *w, size_t row, sv_painted *out, sv_error *err) {
     sv_painter *in = holder(w);
     if (row >= w->batch || !w->begun || sv_painter_position(w) < sv_painter_calls(w))
         return sv_fail(err, SV_E_INTERNAL, "painter", "row %zu is not finished", row);
-    return decode(in, in->latents + row * in->values, out, err);
+    return sv_painter_decode(in, in->latents + row * in->values, out, err);
 }
 
 sv_status sv_painter_draw(sv_painter *w, const sv_picture *pictures, size_t n, sv_painted *out, const volatile int *stop, sv_error *err) {

@@ -90,11 +90,14 @@ static sv_status encode_picture(sv_painter *w, const sv_image *image, sv_error *
 
 /* A draw from the encoder's normal distribution: mean + std z, scaled as the denoiser knows latents. */
 static void draw_code(sv_painter *w, size_t b, float *x) {
+    const sv_model_sizes *s = &w->p->sizes;
     const float *mean = w->moments, *log_variance = w->moments + w->values;
     sv_randn(&w->generators[b], x, w->values);
     for (size_t i = 0; i < w->values; i++) {
         float v = log_variance[i] < -30.0f ? -30.0f : log_variance[i] > 20.0f ? 20.0f : log_variance[i];
-        x[i] = w->p->sizes.scaling * (mean[i] + expf(0.5f * v) * x[i] - w->p->sizes.shift);
+        float drawn = mean[i] + expf(0.5f * v) * x[i];
+        size_t c = i / (size_t)(w->h * w->w);
+        x[i] = s->has_spread ? (drawn - s->mean[c]) * s->scaling / s->std[c] : s->scaling * (drawn - s->shift);
     }
 }
 

@@ -17,37 +17,37 @@ static void embed_guidance(double guidance, int64_t width, float *out) {
     if (width % 2) out[width - 1] = 0;
 }
 
-static sv_status bind_guidance(sv_painter *w, sv_error *err) {
+static sv_status bind_guidance(sv_painter *w, sv_denoiser *d, sv_error *err) {
     sv_pipeline *p = w->p;
-    const sv_tensor_info *t = sv_session_input(sv_call_session(w->denoise), "timestep_cond");
+    const sv_tensor_info *t = sv_session_input(sv_call_session(d->call), "timestep_cond");
     float *cond;
     int64_t width;
     if (!t) return SV_OK;
     SV_TRY(sv_config_int(&p->dir.parts[SV_PART_DENOISER], "time_cond_proj_dim", t->rank == 2 ? t->dims[1] : -1, &width, err));
     if (width < 4) return sv_fail(err, SV_E_MODEL, p->dir.path, "unet/config.json does not say how wide timestep_cond is (time_cond_proj_dim)");
-    SV_TRY(sv_call_floats(w->denoise, "timestep_cond", (int64_t[]){(int64_t)w->rows, width}, 2, &cond, err));
-    for (size_t r = 0; r < w->rows; r++) embed_guidance(w->o.guidance, width, cond + (int64_t)r * width);
+    SV_TRY(sv_call_floats(d->call, "timestep_cond", (int64_t[]){(int64_t)d->rows, width}, 2, &cond, err));
+    for (size_t r = 0; r < d->rows; r++) embed_guidance(w->o.guidance, width, cond + (int64_t)r * width);
     return SV_OK;
 }
 
-static sv_status bind_denoiser(sv_painter *w, const sv_condition *c, sv_error *err) {
+static sv_status bind_denoiser(sv_painter *w, sv_denoiser *d, size_t count, const sv_condition *c, sv_error *err) {
     const sv_family *f = w->p->family;
-    int64_t rows = (int64_t)w->rows, shape[4] = {rows, w->p->sizes.channels, w->h, w->w}, row[3] = {rows, w->h / 2 * (w->w / 2), 4 * w->p->sizes.channels};
+    int64_t rows = (int64_t)count, shape[4] = {rows, w->p->sizes.channels, w->h, w->w}, row[3] = {rows, w->h / 2 * (w->w / 2), 4 * w->p->sizes.channels};
     const int64_t *dims = f->packed ? row : shape;
     int rank = f->packed ? 3 : 4;
-    sv_call_close(&w->denoise);
-    w->pooled = NULL;
-    SV_TRY(sv_pipeline_call(w->p, SV_PART_DENOISER, &w->denoise, err));
-    SV_TRY(sv_call_floats(w->denoise, f->sample, dims, rank, &w->sample, err));
-    SV_TRY(sv_call_number(w->denoise, "timestep", f->timestep_unit > 0 ? rows : 1, &w->timestep, err));
-    SV_TRY(sv_call_output(w->denoise, f->output, dims, rank, &w->output, err));
-    SV_TRY(sv_call_floats(w->denoise, "encoder_hidden_states", (int64_t[]){rows, c->rows, c->width}, 3, &w->hidden, err));
-    if (f->pooled) SV_TRY(sv_call_floats(w->denoise, f->pooled, (int64_t[]){rows, c->pooled_width}, 2, &w->pooled, err));
+    sv_call_close(&d->call);
+    *d = (sv_denoiser){.rows = count};
+    SV_TRY(sv_pipeline_call(w->p, SV_PART_DENOISER, &d->call, err));
+    SV_TRY(sv_call_floats(d->call, f->sample, dims, rank, &d->sample, err));
+    SV_TRY(sv_call_number(d->call, "timestep", f->timestep_unit > 0 ? rows : 1, &d->timestep, err));
+    SV_TRY(sv_call_output(d->call, f->output, dims, rank, &d->output, err));
+    SV_TRY(sv_call_floats(d->call, "encoder_hidden_states", (int64_t[]){rows, c->rows, c->width}, 3, &d->hidden, err));
+    if (f->pooled) SV_TRY(sv_call_floats(d->call, f->pooled, (int64_t[]){rows, c->pooled_width}, 2, &d->pooled, err));
     w->text_rows = c->rows;
     w->text_width = c->width;
     w->pooled_width = c->pooled_width;
-    SV_TRY(bind_guidance(w, err));
-    return f->bind ? f->bind(w, err) : SV_OK;
+    SV_TRY(bind_guidance(w, d, err));
+    return f->bind ? f->bind(w, d, err) : SV_OK;
 }
 
 static sv_status check_text(const sv_painter *w, const sv_condition *c, sv_error *err) {
@@ -56,11 +56,11 @@ static sv_status check_text(const sv_painter *w, const sv_condition *c, sv_error
 }
 
 /* Writes one condition into a row of the denoiser's inputs. */
-static void fill_row(sv_painter *w, const sv_condition *c, size_t row, bool negative) {
+static void fill_row(sv_painter *w, sv_denoiser *d, const sv_condition *c, size_t row, bool negative) {
     size_t n = (size_t)(c->rows * c->width), k = (size_t)c->pooled_width;
-    memcpy(w->hidden + row * n, c->hidden, n * sizeof(float));
-    if (w->pooled) memcpy(w->pooled + row * k, c->pooled, k * sizeof(float));
-    if (w->p->family->fill) w->p->family->fill(w, row, 1, negative);
+    memcpy(d->hidden + row * n, c->hidden, n * sizeof(float));
+    if (d->pooled) memcpy(d->pooled + row * k, c->pooled, k * sizeof(float));
+    if (w->p->family->fill) w->p->family->fill(w, d, row, 1, negative);
 }
 
 sv_status sv_painter_set_texts(sv_painter *w, const sv_picture *pictures, size_t n, bool refiner, sv_error *err) {
@@ -68,19 +68,21 @@ sv_status sv_painter_set_texts(sv_painter *w, const sv_picture *pictures, size_t
         const sv_picture *k = &pictures[b < n ? b : 0];
         const sv_condition *text = refiner ? k->refiner_text : k->text, *negative = refiner ? k->refiner_negative : k->negative;
         if (!text || (w->guided && !negative)) return sv_fail(err, SV_E_INTERNAL, "painter", text ? "guidance needs the negative text" : "a picture without a text");
-        if (b == 0 && (!w->denoise || check_text(w, text, NULL) != SV_OK)) {
-            sv_status st = bind_denoiser(w, text, err);
+        if (b == 0 && (!w->denoise.call || check_text(w, text, NULL) != SV_OK)) {
+            sv_status st = bind_denoiser(w, &w->denoise, w->rows, text, err);
+            if (st == SV_OK && w->skips) st = bind_denoiser(w, &w->alone, w->batch, text, err);
             if (st != SV_OK) {
-                sv_call_close(&w->denoise);
+                sv_painter_release(w, SV_PHASE_DENOISE);
                 return st;
             }
         }
         SV_TRY(check_text(w, text, err));
         if (w->guided) {
             SV_TRY(check_text(w, negative, err));
-            fill_row(w, negative, b, true);
+            fill_row(w, &w->denoise, negative, b, true);
         }
-        fill_row(w, text, w->rows - w->batch + b, false);
+        fill_row(w, &w->denoise, text, w->rows - w->batch + b, false);
+        if (w->skips) fill_row(w, &w->alone, text, b, false);
     }
     return SV_OK;
 }

@@ -43,6 +43,18 @@ struct sv_condition {
     float *pooled;               /* [pooled_width]; NULL: the family has none */
 };
 
+/* The denoiser with memory bound to its inputs and outputs, for a number of rows. */
+typedef struct sv_denoiser {
+    sv_call *call;               /* NULL: not bound */
+    size_t rows;
+    float *sample;               /* [rows, c, h, w] */
+    double *timestep;
+    const float *output;         /* [rows, c, h, w] */
+    float *hidden;               /* [rows, text rows, text width] */
+    float *pooled;               /* [rows, pooled width]; NULL: the denoiser takes none */
+    float *time_ids;             /* SDXL: [rows, 5 or 6] */
+} sv_denoiser;
+
 /* A painter's buffers have `rows` rows: batch, or 2 * batch under classifier-free guidance (first the negative text's, as diffusers). */
 struct sv_painter {
     sv_pipeline *p;
@@ -69,19 +81,16 @@ struct sv_painter {
     sv_painter *after;           /* the refiner's painter, owned; NULL: none */
     bool handed_over;            /* it holds the rows now */
 
-    sv_call *denoise;            /* bound at the first run, when the text's shape is known, and again if that changes */
-    float *sample;               /* [rows, c, h, w] */
-    double *timestep;
-    const float *output;         /* [rows, c, h, w] */
+    sv_denoiser denoise;         /* bound at the first run, when the text's shape is known, and again if that changes */
+    sv_denoiser alone;           /* the same with the text's rows only, for steps without guidance; bound only where there are such steps */
+    bool skips;                  /* there are: guidance acts in an interval */
     int64_t text_rows, text_width, pooled_width;
-    float *hidden;               /* [rows, text rows, text width] */
-    float *pooled;               /* [rows, pooled width]; NULL: the denoiser takes none */
-    float *time_ids;             /* SDXL: [rows, 5 or 6] */
-    int64_t time_id_count;
+    int64_t time_id_count;       /* SDXL: 5 or 6 */
 
     sv_call *decode;
-    float *code;                 /* [1, c, h, w]: the decoder's input */
-    const float *picture;        /* [1, 3, height, width] */
+    int64_t code_h, code_w;      /* what it is bound for: the latents' size, or a tile's */
+    float *code;                 /* [1, c, code_h, code_w]: the decoder's input */
+    const float *picture;        /* [1, 3, factor code_h, factor code_w] */
 
     sv_call *encode;             /* painters that begin with a picture */
     float *scene;                /* [1, 3, height, width] in -1..1 */
@@ -107,6 +116,9 @@ sv_status sv_encode_clip(sv_pipeline *p, int i, const char *text, const char *hi
 sv_status sv_encode_t5(sv_pipeline *p, int i, const char *text, int length, sv_encoded *out, sv_error *err);
 /* Name of the hidden state `back` layers before the last one, into buf ("hidden_states.11"). SV_E_MODEL: the graph does not give it. */
 sv_status sv_hidden_state_name(const sv_pipeline *p, int i, int back, char *buf, size_t size, sv_error *err);
+
+/* Decodes one picture's latents x, as the family lays them out (painter_decode.c). */
+sv_status sv_painter_decode(sv_painter *w, const float *x, sv_painted *out, sv_error *err);
 
 /* ---- what latents begin as (painter_start.c) ---- */
 

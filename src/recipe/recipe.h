@@ -121,6 +121,8 @@ enum { SV_HANDOVER_DIFFUSERS, SV_HANDOVER_SYNTHVLM };
 
 enum { SV_LONG_CUT, SV_LONG_REFUSE };   /* the order of the choices in the option table */
 
+enum { SV_TILING_OFF, SV_TILING_AUTO, SV_TILING_ON };
+
 enum { SV_SOURCE_MODEL, SV_SOURCE_CAPTIONS };   /* where candidates come from: drawn by the model, or the pictures that captions came with */
 
 typedef struct sv_generate_settings {
@@ -136,6 +138,9 @@ typedef struct sv_generate_settings {
     sv_refiner_settings refiner;
     int64_t clip_skip;
     bool metadata;
+    char *guidance_interval;  /* JSON text: null, or a list of two numbers; sv_recipe_guidance_interval */
+    int vae_tiling;           /* SV_TILING_… */
+    int64_t vae_tile;         /* INT64_MIN: the decoder's own */
     int long_captions;        /* SV_LONG_… */
     sv_image_settings image;
     sv_engine_settings engine;
@@ -255,6 +260,8 @@ struct sv_recipe {
 bool sv_recipe_uses(const sv_recipe *r, sv_term term);
 /* Whether the number of pictures depends on their scores. */
 bool sv_recipe_adaptive(const sv_recipe *r);
+/* The shares of the steps between which guidance acts; 0 and 1 where nothing is said. False: guidance_interval is not what it must be. */
+bool sv_recipe_guidance_interval(const sv_generate_settings *s, double *from, double *until);
 /* The fractions of the steps at which half-drawn pictures are compared, ascending. Returns their number; -1: `at` is not what it must be. */
 int sv_recipe_checks(const sv_prune_settings *prune, double out[SV_MOST_CHECKS]);
 /* The score that `by` ranks by; SV_TERMS for weighted and random. */

@@ -15,6 +15,20 @@ static sv_status check_name(const sv_recipe *r, sv_error *err) {
     return sv_fail(err, SV_E_RECIPE, "name", "must be 1 to 100 bytes of one line, without / and \\, not beginning with a dot");
 }
 
+bool sv_recipe_guidance_interval(const sv_generate_settings *s, double *from, double *until) {
+    yyjson_doc *doc = s->guidance_interval ? yyjson_read(s->guidance_interval, strlen(s->guidance_interval), 0) : NULL;
+    yyjson_val *root = yyjson_doc_get_root(doc), *a = yyjson_arr_get(root, 0), *b = yyjson_arr_get(root, 1);
+    bool good = !root || yyjson_is_null(root) || (yyjson_arr_size(root) == 2 && yyjson_is_num(a) && yyjson_is_num(b));
+    *from = 0;
+    *until = 1;
+    if (good && yyjson_arr_size(root) == 2) {
+        *from = yyjson_get_num(a);
+        *until = yyjson_get_num(b);
+    }
+    yyjson_doc_free(doc);
+    return good && *from >= 0 && *from < *until && *until <= 1;
+}
+
 static bool is_name_list(const char *json) {
     yyjson_doc *doc = json ? yyjson_read(json, strlen(json), 0) : NULL;
     yyjson_val *root = yyjson_doc_get_root(doc), *name;
@@ -219,6 +233,10 @@ static sv_status check_generate(const sv_recipe *r, sv_error *err) {
     if (g->source == SV_SOURCE_CAPTIONS) return check_own_pictures(r, err);
     if (!g->model) return sv_fail(err, SV_E_RECIPE, "generate.model", "is missing: a path is required");
     if (!*g->model) return sv_fail(err, SV_E_RECIPE, "generate.model", "must not be empty");
+    double from, until;
+    if (!sv_recipe_guidance_interval(g, &from, &until))
+        return sv_hint(err, sv_fail(err, SV_E_RECIPE, "generate.guidance_interval", "must be two shares of the steps in 0..1, the smaller one first"),
+                       "as in [0.2, 0.8]");
     if (!strstr(g->prompt, "{caption}")) {
         sv_status st = sv_fail(err, SV_E_RECIPE, "generate.prompt", "must hold {caption}, where the caption goes");
         return sv_hint(err, st, "for example  prompt: \"a photo of {caption}\"");

@@ -112,7 +112,12 @@ static const sv_option generate_options[] = {
      .help = "layers of the CLIP text encoders left out at the end, beyond what the model leaves out anyway"},
     {"metadata", SV_OPT_BOOL, GENERATE(metadata), "true",
      .help = "image files say that they are generated, with prompt, seed, model and settings (XMP; PNG also as text)"},
-    LATER("server"), LATER("guidance_interval"),
+    {"guidance_interval", SV_OPT_JSON, GENERATE(guidance_interval), "null", .nullable = true, .choices = "a list of two numbers",
+     .help = "[from, until]: shares of the steps between which guidance acts; outside only one prediction is computed. null: everywhere"},
+    {"vae_tiling", SV_OPT_CHOICE, GENERATE(vae_tiling), "off", .choices = "off|auto|on",
+     .help = "large images are decoded in overlapping tiles, which takes less memory. auto: those of more than 1.5 million pixels"},
+    {"vae_tile", SV_OPT_INT, GENERATE(vae_tile), "null", .nullable = true, .min = 16, .max = 8192, .help = "side of a tile in pixels; null: the decoder's own size"},
+    LATER("server"),
     {0}};
 #define CANDIDATES(f) AT(sv_candidates_settings, f)
 static const sv_option candidates_options[] = {

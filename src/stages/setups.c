@@ -97,6 +97,10 @@ void sv_paint_plan(const sv_recipe *r, const sv_draw_models *m, const sv_engine_
     out->guidance_rescale = s->guidance_rescale;
     out->scheduler = s->scheduler;
     out->eta = s->eta;
+    sv_recipe_guidance_interval(s, &out->guidance_from, &out->guidance_until);
+    if (s->vae_tiling == SV_TILING_ON || (s->vae_tiling == SV_TILING_AUTO && (int64_t)out->width * out->height > 1500000))
+        out->vae_tile = s->vae_tile > 0 ? (int)s->vae_tile : sv_pipeline_tile(m->base);
+    if (out->width <= out->vae_tile && out->height <= out->vae_tile) out->vae_tile = 0;
     if (m->refiner) {
         out->refiner = m->refiner;
         out->denoising_end = s->refiner.at;
@@ -110,7 +114,12 @@ void sv_paint_plan(const sv_recipe *r, const sv_draw_models *m, const sv_engine_
 static sv_status add_extras(const sv_recipe *r, const sv_paint_options *paint, yyjson_mut_doc *doc, yyjson_mut_val *object, sv_error *err) {
     const sv_generate_settings *s = &r->generate;
     bool ok = true;
-    if (s->clip_skip) ok = yyjson_mut_obj_add_int(doc, object, "clip_skip", s->clip_skip);
+    if (paint->guidance_from > 0 || paint->guidance_until < 1) {
+        yyjson_mut_val *interval = yyjson_mut_obj_add_arr(doc, object, "guidance_interval");
+        ok = interval && yyjson_mut_arr_add_real(doc, interval, paint->guidance_from) && yyjson_mut_arr_add_real(doc, interval, paint->guidance_until);
+    }
+    if (paint->vae_tile) ok = ok && yyjson_mut_obj_add_int(doc, object, "vae_tile", paint->vae_tile);
+    if (s->clip_skip) ok = ok && yyjson_mut_obj_add_int(doc, object, "clip_skip", s->clip_skip);
     if (s->metadata) ok = ok && yyjson_mut_obj_add_int(doc, object, "metadata", 1);      /* the version of what is written */
     if (paint->refiner) {
         char hash[65];

@@ -31,7 +31,7 @@ static void free_painted(sv_painted *p, size_t n) {
 typedef struct kase {
     const char *model, *refiner, *scheduler;
     int steps;
-    double guidance, eta;
+    double guidance, eta, from, until;     /* until 0: no interval */
 } kase;
 
 static const kase kases[] = {
@@ -48,6 +48,7 @@ static const kase kases[] = {
     {"tiny-sdxl", NULL, "euler", 5, 5, 0},
     {"tiny-sdxl", "tiny-sdxl-refiner", NULL, 6, 5, 0},
     {"tiny-sdxl", "tiny-sdxl-refiner", "euler-a", 6, 5, 0},
+    {"tiny-sdxl", NULL, "euler-a", 6, 5, 0, 0.3, 0.7},
     {"tiny-sd3", NULL, NULL, 4, 7, 0},
     {"tiny-flux", NULL, NULL, 4, 3.5, 0},
     {"tiny-flux", NULL, "{\"stochastic_sampling\": true}", 4, 3.5, 0},
@@ -82,6 +83,7 @@ static void set_up(bench *b, const kase *k) {
     b->o.steps = k->steps;
     b->o.guidance = k->guidance;
     b->o.eta = k->eta;
+    if (k->until > 0) b->o.guidance_from = k->from, b->o.guidance_until = k->until;
     b->o.scheduler = k->scheduler;
     b->o.refiner = b->refiner;
     b->o.denoising_end = b->refiner ? 0.5 : NAN;

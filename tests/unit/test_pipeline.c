@@ -69,6 +69,9 @@ static void read_options(yyjson_val *c, sv_paint_options *o) {
     o->denoising_end = number(c, "denoising_end", NAN);
     o->aesthetic_score = number(c, "aesthetic_score", o->aesthetic_score);
     o->negative_aesthetic_score = number(c, "negative_aesthetic_score", o->negative_aesthetic_score);
+    o->vae_tile = (int)number(c, "vae_tile", 0);
+    yyjson_val *interval = yyjson_obj_get(c, "guidance_interval");
+    if (interval) o->guidance_from = yyjson_get_num(yyjson_arr_get(interval, 0)), o->guidance_until = yyjson_get_num(yyjson_arr_get(interval, 1));
     if (yyjson_obj_get(c, "init_image")) o->from = SV_FROM_IMAGE;
 }
 
@@ -149,7 +152,7 @@ static void draws_what_diffusers_draws(void **state) {
     }
     sv_pipeline_close(&p);
     free(text);
-    assert_true(cases >= 38);
+    assert_true(cases >= 42);
 }
 
 /* ---- batches ---- */
@@ -233,7 +236,17 @@ static void facts_and_limits(void **state) {
     o.height = 60;
     assert_int_equal(sv_painter_open(&w, p, &o, &err), SV_E_USAGE);
     assert_non_null(strstr(err.why, "multiples of 8"));
-    o.height = 64;
+    o.width = o.height = 16384;
+    assert_int_equal(sv_painter_open(&w, p, &o, &err), SV_E_MEMORY);       /* at once, and with the sum */
+    assert_non_null(strstr(err.why, "in a single layer"));
+    o.width = o.height = 64;
+    o.guidance_from = 0.5, o.guidance_until = 0.5;
+    assert_int_equal(sv_painter_open(&w, p, &o, &err), SV_E_USAGE);
+    o.guidance_from = 0, o.guidance_until = 1;
+    o.vae_tile = 20;
+    assert_int_equal(sv_painter_open(&w, p, &o, &err), SV_E_USAGE);
+    assert_non_null(strstr(err.why, "multiple of 16"));
+    o.vae_tile = 0;
     o.scheduler = "NoSuchScheduler";
     assert_int_not_equal(sv_painter_open(&w, p, &o, &err), SV_OK);
     assert_null(w);
