@@ -266,7 +266,7 @@ static sv_status tell(study *y, char **json, sv_error *err) {
     size_t repeats = 0;
     yyjson_mut_doc_set_root(doc, root);
     for (size_t i = 0; i < s->count; i++) repeats += y->repeats[i];
-    qsort(y->pairs, y->pair_count, sizeof *y->pairs, closest_first);
+    if (y->pair_count) qsort(y->pairs, y->pair_count, sizeof *y->pairs, closest_first);
     yyjson_mut_obj_add_str(doc, root, "of", y->o->all ? "all" : "picks");
     yyjson_mut_obj_add_uint(doc, root, "dim", y->dim);
     yyjson_mut_obj_add_sint(doc, root, "pictures", s->seen);
