@@ -103,7 +103,7 @@ static void images(FILE *out, yyjson_val *root) {
     char line[256] = "", buf[32], left[48];
     if (!g) return;
     int n = 0;
-    if (yyjson_obj_get(g, "wanted")) n = snprintf(line, sizeof line, "of %s%s ", yyjson_obj_get(g, "round") ? "at most " : "", sv_cli_count(number(g, "wanted"), buf));
+    if (yyjson_obj_get(g, "wanted")) n = snprintf(line, sizeof line, "of %s%s ", number(yyjson_obj_get(g, "round"), "captions") ? "at most " : "", sv_cli_count(number(g, "wanted"), buf));
     n += snprintf(line + n, sizeof line - (size_t)n, "for %s captions", sv_cli_count(number(g, "captions"), buf));
     if (yyjson_obj_get(g, "per_second")) {
         n += snprintf(line + n, sizeof line - (size_t)n, "; %.3g/s", yyjson_get_num(yyjson_obj_get(g, "per_second")));
@@ -115,8 +115,9 @@ static void images(FILE *out, yyjson_val *root) {
     row(out, "images", number(g, "images"), line);
     yyjson_val *engine = yyjson_obj_get(g, "engine");
     if (yyjson_obj_get(engine, "batch")) {
-        snprintf(line, sizeof line, "a call of the model (batch), %lld threads each", (long long)number(engine, "threads_per_image"));
-        row(out, "", number(engine, "batch"), line);
+        long long threads = (long long)number(engine, "threads_per_image");
+        snprintf(line, sizeof line, "images a call of the model, %lld thread%s per image", threads, threads == 1 ? "" : "s");
+        row(out, "batch", number(engine, "batch"), line);
     }
     if (number(g, "pruned")) row(out, "pruned", number(g, "pruned"), "given up half-drawn");
     stops(out, yyjson_obj_get(g, "stopped"), yyjson_obj_get(g, "round"));

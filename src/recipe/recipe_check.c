@@ -187,6 +187,12 @@ static sv_status check_amounts(const sv_recipe *r, sv_error *err) {
         sv_fail(err, SV_E_RECIPE, "generate.prune.at", "must be a share of the steps between 0 and 1, or a rising list of up to %d", (int)SV_MOST_CHECKS);
         return sv_hint(err, SV_E_RECIPE, "for example  prune: {at: [0.3, 0.6], keep: 0.5}");
     }
+    for (int i = 0; i < n; i++) {
+        long at = lround(checks[i] * (double)r->generate.steps);
+        if (at >= 1 && at < r->generate.steps) continue;
+        return sv_fail(err, SV_E_RECIPE, "generate.prune.at", "%g of %lld steps is %s", checks[i], (long long)r->generate.steps,
+                       at < 1 ? "before the first one" : "after the last one: nothing would be saved");
+    }
     if (n) SV_TRY(check_weights(r, "generate.prune", err));
     return sv_recipe_adaptive(r) ? check_weights(r, "generate.candidates", err) : SV_OK;
 }
