@@ -25,7 +25,8 @@ static void real(yyjson_val *v) {
 static void print_side(const char *name, yyjson_val *s) {
     char count[32];
     yyjson_val *cutoff = yyjson_obj_get(s, "cutoff");
-    printf("%s  %s, selection %lld (%.8s): %s pairs by %s", name, text(s, "dir"), (long long)number(s, "id"), text(s, "hash"), sv_cli_count(number(s, "picked"), count), text(s, "by"));
+    printf("%s  %s, selection %lld (%.8s): %s pairs by %s", name, text(s, "dir"), (long long)number(s, "id"), text(s, "hash"),
+           sv_cli_count(number(s, "picked"), count), text(s, "by"));
     if (yyjson_is_num(cutoff)) printf(" down to %.4f", yyjson_get_num(cutoff));
     putchar('\n');
 }

@@ -105,7 +105,8 @@ static void print_stop(yyjson_val *o) {
 static void print_outcome(yyjson_val *c) {
     if (!*text(c, "selection")) return;
     if (yyjson_obj_get(c, "rank")) {
-        printf("%-10s picked, rank %lld%s\n", "", (long long)yyjson_get_sint(yyjson_obj_get(c, "rank")), yyjson_get_bool(yyjson_obj_get(c, "by_hand")) ? ", by hand" : "");
+        printf("%-10s picked, rank %lld%s\n", "", (long long)yyjson_get_sint(yyjson_obj_get(c, "rank")),
+               yyjson_get_bool(yyjson_obj_get(c, "by_hand")) ? ", by hand" : "");
         return;
     }
     printf("%-10s not picked: %s", "", text(c, "selection"));
@@ -113,7 +114,8 @@ static void print_outcome(yyjson_val *c) {
         yyjson_val *cutoff = yyjson_obj_get(c, "cutoff");
         if (yyjson_is_num(cutoff)) printf(", which is %s %.6g", text(c, "ranked_by"), yyjson_get_num(cutoff));
         if (yyjson_obj_get(c, "place"))
-            printf("; place %lld of %lld scored images", (long long)yyjson_get_sint(yyjson_obj_get(c, "place")), (long long)yyjson_get_sint(yyjson_obj_get(c, "place_of")));
+            printf("; place %lld of %lld scored images", (long long)yyjson_get_sint(yyjson_obj_get(c, "place")),
+                   (long long)yyjson_get_sint(yyjson_obj_get(c, "place_of")));
     }
     if (*text(c, "repeats")) printf(", it repeats %s", text(c, "repeats"));
     putchar('\n');

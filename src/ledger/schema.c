@@ -67,7 +67,8 @@ static const char *const tables_2[] = {
     " PRIMARY KEY(setup, number)) STRICT, WITHOUT ROWID",
 };
 
-/* Since version 3: what a verdict goes by beside its number (the language found, the benchmark's text that a caption repeats); perceptual hashes of pictures, what a selection dropped among its competitors and by whose hand a pick is there, and how many each
+/* Since version 3: what a verdict goes by beside its number (the language found, the benchmark's text that a caption repeats); perceptual hashes of
+ * pictures, what a selection dropped among its competitors and by whose hand a pick is there, and how many each
  * step left (JSON). */
 static const char *const tables_3[] = {
     "ALTER TABLE verdicts ADD COLUMN detail TEXT",
@@ -181,8 +182,8 @@ static const char *const views[] = {
     " FROM now CROSS JOIN current c ON c.stage IN ('score', 'judge_image') CROSS JOIN scores x ON x.setup = c.setup AND x.generate = now.generate",
 
     /* Every candidate that a selection looked at, and what became of it: of any selection, then of the current one. */
-    "CREATE VIEW explained_by AS SELECT s.id AS selection, printf('%09d-%d', d.number, d.k) AS candidate, d.number, d.k, c.id AS caption, x.value AS clip, y.value AS ssim,"
-    " coalesce(s.weight_clip * x.value, 0) + coalesce(s.weight_ssim * y.value, 0) " OTHERS " AS weighted, p.rank, p.manual AS by_hand,"
+    "CREATE VIEW explained_by AS SELECT s.id AS selection, printf('%09d-%d', d.number, d.k) AS candidate, d.number, d.k, c.id AS caption, x.value AS clip,"
+    " y.value AS ssim, coalesce(s.weight_clip * x.value, 0) + coalesce(s.weight_ssim * y.value, 0) " OTHERS " AS weighted, p.rank, p.manual AS by_hand,"
     " CASE WHEN w.of_number IS NOT NULL THEN printf('%09d-%d', w.of_number, w.of_k) END AS duplicate_of, CASE"
     " WHEN p.rank IS NOT NULL THEN 'picked'"
     " WHEN d.outcome = 'failed' THEN 'failed: ' || d.reason"

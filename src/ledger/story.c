@@ -376,7 +376,8 @@ sv_status sv_ledger_find_selection(sv_ledger *l, const char *which, int64_t *id,
     }
     if (*id) return SV_OK;
     if (!current) return sv_fail(err, SV_E_INPUT, l->path, "nothing has been selected yet");
-    sv_fail(err, SV_E_INPUT, l->path, which && strcmp(which, "previous") != 0 ? "there is no selection \"%.80s\"" : "there is no other selection than the current one", which);
+    if (!which || strcmp(which, "previous") == 0) return sv_fail(err, SV_E_INPUT, l->path, "there is no other selection than the current one");
+    sv_fail(err, SV_E_INPUT, l->path, "there is no selection \"%.80s\"", which);
     return sv_hint(err, SV_E_INPUT, "SELECT id, hash, settings FROM selections lists them");
 }
 

@@ -95,7 +95,7 @@ static sv_status mark_side(side *s, sv_error *err) {
     SV_TRY(sv_ledger_each_pick(s->ledger, s->selection, true, mark_pick, s, err));
     s->shared = calloc(s->count + 1, sizeof *s->shared);
     if (!s->shared) return sv_fail_memory(err, s->dir, s->count);
-    qsort(s->marks, s->count, sizeof *s->marks, by_mark);
+    if (s->count) qsort(s->marks, s->count, sizeof *s->marks, by_mark);
     return SV_OK;
 }
 

@@ -194,6 +194,7 @@ static sv_status hash_range(void *user, unsigned thread, size_t begin, size_t en
 
 static sv_status read_folder(sv_taboo *k, const char *folder, const sv_log *log, sv_error *err) {
     SV_TRY(list_folder(k, folder, "", 0, err));
+    if (!k->count) return SV_OK;
     qsort(k->items, k->count, sizeof *k->items, by_name);
     char *file = cache_file(folder);
     if (file) recall(k, file);

@@ -106,7 +106,8 @@ static sv_ledger *make_ledger(void) {
 static sv_recipe *make_recipe(const char *gates) {
     char yaml[512];
     sv_recipe *r = NULL;
-    snprintf(yaml, sizeof yaml, "name: t\ncaptions: {sources: [{path: x.txt}]}\ngenerate: {model: m}\nscore: {clip: {model: c}, gates: %s}\nexport: [{format: llava}]\n", gates);
+    snprintf(yaml, sizeof yaml, "name: t\ncaptions: {sources: [{path: x.txt}]}\ngenerate: {model: m}\nscore: {clip: {model: c}, gates: %s}\n"
+             "export: [{format: llava}]\n", gates);
     OK(sv_recipe_read(&r, yaml, strlen(yaml), "recipe.yaml", dir, NULL, 0, &err));
     return r;
 }

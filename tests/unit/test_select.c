@@ -334,8 +334,8 @@ static void steps_equal_the_plain_statement(void **state) {
         for (int f = 0; f < 2; f++) {
             const char *const *list = f ? r->exclude : r->include;
             snprintf(path[f], sizeof path[f], "%s/%s", dir, files[f]);
-            snprintf(text, sizeof text, f ? "# by hand\r\n\n{\"candidate\": \"%s\", \"why\": \"blurred\"}\n%s\n  %s " : "%s\n%s\n%s", list[0] ? list[0] : "", list[1] ? list[1] : "",
-                     list[2] ? list[2] : "");
+            snprintf(text, sizeof text, f ? "# by hand\r\n\n{\"candidate\": \"%s\", \"why\": \"blurred\"}\n%s\n  %s " : "%s\n%s\n%s",
+                     list[0] ? list[0] : "", list[1] ? list[1] : "", list[2] ? list[2] : "");
             if (f && !list[0]) text[0] = 0;
             OK(sv_file_write_atomic(path[f], text, strlen(text), &err));
         }
