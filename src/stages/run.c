@@ -7,6 +7,7 @@
 #include "stages/draw.h"
 #include "stages/image_judge.h"
 #include "stages/produce.h"
+#include "stages/select.h"
 #include "synthvlm/dataset.h"
 #include "synthvlm/score.h"
 
@@ -143,6 +144,7 @@ static sv_status run_all(sv_rundir *run, sv_error *err) {
 sv_status sv_run(const char *dir, const sv_recipe *r, const sv_stage_options *o, sv_error *err) {
     sv_rundir *run = NULL;
     SV_TRY(check_models(r, err));
+    SV_TRY(sv_lists_check(r, err));
     sv_status st = sv_rundir_open(&run, dir, r, o, err);
     if (st == SV_OK) st = run_all(run, err);
     sv_rundir_close(&run);

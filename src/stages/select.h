@@ -42,6 +42,8 @@ typedef struct sv_list {         /* ascending by who; path is borrowed */
 /* Reads a file of candidates; path NULL: an empty list. `key` is what a file that cannot be read is laid to. */
 sv_status sv_list_read(sv_list *out, const char *key, const char *path, sv_error *err);
 void sv_list_free(sv_list *list);
+/* Both lists of a recipe can be read: asked before they become the run's own, and before anything is drawn. */
+sv_status sv_lists_check(const sv_recipe *r, sv_error *err);
 const sv_listed *sv_list_find(const sv_list *list, uint64_t who);
 /* Over the ids in order: what a selection's settings say of the list. */
 sv_status sv_list_hash(const sv_list *list, char hash[SV_SHA256_HEX], sv_error *err);

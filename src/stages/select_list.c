@@ -89,6 +89,15 @@ void sv_list_free(sv_list *list) {
     *list = (sv_list){0};
 }
 
+sv_status sv_lists_check(const sv_recipe *r, sv_error *err) {
+    sv_list list;
+    SV_TRY(sv_list_read(&list, "select.include", r->select.include, err));
+    sv_list_free(&list);
+    SV_TRY(sv_list_read(&list, "select.exclude", r->select.exclude, err));
+    sv_list_free(&list);
+    return SV_OK;
+}
+
 const sv_listed *sv_list_find(const sv_list *list, uint64_t who) {
     size_t low = 0, high = list->count;
     while (low < high) {
