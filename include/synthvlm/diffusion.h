@@ -125,12 +125,14 @@ sv_status sv_pipeline_encode(sv_pipeline *p, const char *text, sv_condition **ou
 typedef struct sv_text_options {
     int clip_skip;               /* layers of the CLIP encoders left out at the end beyond the usual, 0; diffusers leaves the negative text at 0 */
     int max_sequence_length;     /* ids of a T5 row; 0: the family's default */
+    bool windows;                /* a text longer than a CLIP row is encoded in several rows, one after the other (docs/MODELS.md), and not cut; for
+                                  * families that have no other encoder, SV_E_USAGE for the others */
 } sv_text_options;
 sv_status sv_pipeline_encode_with(sv_pipeline *p, const char *text, const sv_text_options *o, sv_condition **out, sv_error *err);
 void sv_condition_close(sv_condition **c);
 size_t sv_condition_tokens(const sv_condition *c);               /* content tokens of the whole text */
 size_t sv_condition_cut(const sv_condition *c);                  /* content tokens that did not fit */
-bool sv_condition_same_shape(const sv_condition *a, const sv_condition *b);   /* whether both can be rows of one batch */
+size_t sv_condition_windows(const sv_condition *c);              /* rows of the encoder that it was encoded in, 1 unless windows were asked for */
 
 /* What a picture begins as. */
 typedef enum sv_paint_from {
@@ -202,6 +204,9 @@ typedef struct sv_picture {
     sv_paint_source source;
 } sv_picture;
 
+/* Whether two pictures can be drawn in one batch: their texts have as many windows, the longer of text and negative text counting. */
+bool sv_picture_same_shape(const sv_picture *a, const sv_picture *b);
+
 /* Draws n <= batch pictures of one text, picture i from seeds[i]; the row that a picture has in the batch is i. negative: used if guidance
  * is active, may be NULL otherwise. `stop`: polled between model calls, may be NULL; SV_E_STOPPED. The painter has no refiner. */
 sv_status sv_painter_run(sv_painter *w, const sv_condition *text, const sv_condition *negative, const uint64_t *seeds, size_t n,
@@ -224,7 +229,7 @@ sv_status sv_painter_draw(sv_painter *w, const sv_picture *pictures, size_t n, s
  * Everything that a picture needs is copied by begin and resume: the conditions, images and latents may be freed after them. A call of begin or resume
  * forgets what the painter held. After an error other than SV_E_STOPPED only begin, resume and close are of use. */
 
-/* Begins pictures[0..n-1], n <= batch, in rows 0..n-1. All texts must have the same shape (sv_condition_same_shape), SV_E_INTERNAL otherwise. */
+/* Begins pictures[0..n-1], n <= batch, in rows 0..n-1. All must have the same shape (sv_picture_same_shape), SV_E_INTERNAL otherwise. */
 sv_status sv_painter_begin(sv_painter *w, const sv_picture *pictures, size_t n, sv_error *err);
 /* Model calls of a whole picture, and how many of them the rows in hand have had. */
 size_t sv_painter_calls(const sv_painter *w);

@@ -23,6 +23,7 @@ static const sv_flag flags[] = {
     {"strength", 0, "X", "0..1, how much of the schedule is run from it (default: the model family's)"},
     {"refiner", 0, "DIR", "SDXL refiner that takes over for the last fifth of the schedule"},
     {"vae-tile", 0, "N", "decode pictures larger than N pixels a side in overlapping tiles of N (default 0: whole)"},
+    {"long-captions", 0, "HOW", "texts longer than the encoder takes: cut, or windows (default cut)"},
     {"output", 'o', "FILE|DIR", "the picture (.png, .jpg, .webp); with --jobs a directory"},
     {"jobs", 'j', "FILE|-", "draw one picture per JSON line; the flags above are the lines' defaults"},
     {"workers", 0, "N", "pictures drawn at the same time with --jobs (default: all cores)"},
@@ -39,7 +40,8 @@ static const char about[] =
     "  synthvlm txt2img -m models/tabletop -p \"a small red ball on a wooden table\" --seed 7 -o ball.png\n"
     "\n"
     "With --jobs every line is an object with \"prompt\" and any of: negative_prompt, seed, steps, guidance, guidance_rescale, width, height,\n"
-    "guidance_interval (two shares of the steps between which guidance acts), vae_tile (pixels; larger pictures are decoded in tiles),\n"
+    "long_captions (\"cut\" or \"windows\"), guidance_interval (two shares of the steps between which guidance acts),\n"
+    "vae_tile (pixels; larger pictures are decoded in tiles),\n"
     "scheduler (a name or an object of config keys), image (the file's name inside the output directory; default NUMBER.png), init_image,\n"
     "strength, refiner, denoising_end, denoising_start, handover (\"synthvlm\": call the refiner as the SynthVLM program did, which leaves\n"
     "noise), aesthetic_score, negative_aesthetic_score, clip_skip, max_sequence_length. Each\n"
@@ -181,7 +183,7 @@ static sv_status read_reals(yyjson_mut_val *root, sv_request *r, sv_error *err) 
 }
 
 static sv_status read_request(const jobs *t, yyjson_mut_val *root, sv_request *r, char **owned, sv_error *err) {
-    const char *text;
+    const char *text, *lengthy = NULL;
     *r = t->defaults;
     sv_status st = sv_line_get_str(root, "prompt", !r->prompt, &text, NULL, err);
     if (st == SV_OK && text) r->prompt = text;
@@ -191,6 +193,9 @@ static sv_status read_request(const jobs *t, yyjson_mut_val *root, sv_request *r
     if (st == SV_OK) st = sv_line_get_str(root, "refiner", false, &r->refiner, NULL, err);
     if (st == SV_OK) st = sv_line_get_str(root, "handover", false, &text, NULL, err);
     if (st == SV_OK && text && strcmp(text, "diffusers") && strcmp(text, "synthvlm")) st = bad_key(err, "handover", "\"diffusers\" or \"synthvlm\"");
+    if (st == SV_OK) st = sv_line_get_str(root, "long_captions", false, &lengthy, NULL, err);
+    if (st == SV_OK && lengthy && strcmp(lengthy, "cut") && strcmp(lengthy, "windows")) st = bad_key(err, "long_captions", "\"cut\" or \"windows\"");
+    if (st == SV_OK && lengthy) r->text.windows = strcmp(lengthy, "windows") == 0;
     r->authors_call = st == SV_OK && text && strcmp(text, "synthvlm") == 0;
     if (st == SV_OK) st = get_seed(root, &r->seed, err);
     if (st == SV_OK) st = get_int(root, "steps", 1, 10000, &r->paint.steps, err);
@@ -276,6 +281,9 @@ static sv_status read_flags(const sv_args *args, const sv_studio *s, sv_request 
     r->refiner = sv_arg(args, "refiner");
     r->paint.scheduler = sv_arg(args, "scheduler");
     r->sized = sv_arg(args, "size") != NULL;
+    const char *lengthy = sv_arg(args, "long-captions");
+    if (lengthy && strcmp(lengthy, "cut") && strcmp(lengthy, "windows")) return fail(err, SV_E_USAGE, "--long-captions", "must be cut or windows");
+    r->text.windows = lengthy && strcmp(lengthy, "windows") == 0;
     r->metadata = !sv_arg_on(args, "no-metadata");
     sv_status st = sv_arg_seed(args, "seed", &r->seed, err);
     if (st == SV_OK) st = sv_arg_int(args, "steps", 1, 10000, &steps, err);

@@ -171,8 +171,9 @@ static sv_status set_up(easel *e, sv_pipeline *model, const sv_paint_options *o,
 
 static sv_status set_negative(easel *e, const sv_request *r, sv_error *err) {
     if (!(r->paint.guidance > 1)) return SV_OK;
-    sv_text_options o = {.max_sequence_length = r->text.max_sequence_length};   /* diffusers skips no layers of the negative text */
-    bool same = e->negative && same_text(e->negative_text, r->negative) && e->negative_options.max_sequence_length == o.max_sequence_length;
+    sv_text_options o = {.max_sequence_length = r->text.max_sequence_length, .windows = r->text.windows};   /* diffusers skips no layers of the negative text */
+    bool same = e->negative && same_text(e->negative_text, r->negative) && e->negative_options.max_sequence_length == o.max_sequence_length &&
+                e->negative_options.windows == o.windows;
     if (same) return SV_OK;
     sv_condition_close(&e->negative);
     free(e->negative_text);

@@ -32,6 +32,7 @@ typedef struct sv_family {
     sv_guidance guidance_kind;
     bool packed;                 /* latents as a row of 2 x 2 patches, [h/2 * w/2, 4c], and a schedule of its own: sigmas 1 .. 1/steps */
     float timestep_unit;         /* transformers: one timestep a row, divided by this; 0: a unet, one for all rows */
+    bool windows;                /* long texts may be encoded in windows: CLIP's states are all that it sees of a text */
     bool spread;                 /* looks at the decoder's latents_mean and latents_std */
     bool needs_source;           /* refines pictures, cannot begin with noise */
     int steps;                   /* diffusers' defaults of a call */

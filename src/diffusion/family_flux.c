@@ -16,7 +16,7 @@ static sv_status encode(sv_pipeline *p, const char *text, const sv_text_options 
     sv_encoded clip, t5;
     if (o->clip_skip) return sv_fail(err, SV_E_INPUT, "clip_skip", "is not available for Flux, which takes CLIP's pooled text only");
     if (!text) text = "";
-    SV_TRY(sv_encode_clip(p, 0, text, "last_hidden_state", "pooler_output", &clip, err));
+    SV_TRY(sv_encode_clip(p, 0, text, false, "last_hidden_state", "pooler_output", &clip, err));
     sv_status st = sv_encode_t5(p, 1, text, o->max_sequence_length ? o->max_sequence_length : DEFAULT_T5_LENGTH, &t5, err);
     if (st == SV_OK) {
         out->tokens = t5.tokens;

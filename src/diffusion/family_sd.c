@@ -20,7 +20,7 @@ static sv_status encode(sv_pipeline *p, const char *text, const sv_text_options 
     sv_encoded e;
     /* An earlier layer would have to go through the encoder's last layer norm, which exported graphs hold inside. */
     if (o->clip_skip) return sv_fail(err, SV_E_INPUT, "clip_skip", "is not available for %s: its text encoder gives the last layer only", p->family->name(&p->dir));
-    SV_TRY(sv_encode_clip(p, 0, text ? text : "", "last_hidden_state", NULL, &e, err));
+    SV_TRY(sv_encode_clip(p, 0, text ? text : "", o->windows, "last_hidden_state", NULL, &e, err));
     out->tokens = e.tokens;
     out->cut = e.cut;
     out->rows = e.rows;
@@ -35,6 +35,7 @@ const sv_family sv_family_sd = {
     .parts = SV_BIT(SV_PART_TEXT_ENCODER) | SV_BIT(SV_PART_DENOISER) | SV_BIT(SV_PART_DECODER),
     .tokenizers = SV_BIT(0),
     .denoiser = "unet",
+    .windows = true,
     .sample = "sample",
     .output = "out_sample",
     .steps = 50,
@@ -51,6 +52,7 @@ const sv_family sv_family_lcm = {
     .parts = SV_BIT(SV_PART_TEXT_ENCODER) | SV_BIT(SV_PART_DENOISER) | SV_BIT(SV_PART_DECODER),
     .tokenizers = SV_BIT(0),
     .denoiser = "unet",
+    .windows = true,
     .sample = "sample",
     .output = "out_sample",
     .guidance_kind = SV_GUIDANCE_EMBEDDED,

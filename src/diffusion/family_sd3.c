@@ -37,7 +37,7 @@ static sv_status join(const sv_encoded *a, const sv_encoded *b, const sv_encoded
 static sv_status encode_clip(sv_pipeline *p, int i, const char *text, int clip_skip, sv_encoded *out, sv_error *err) {
     char hidden[32];
     SV_TRY(sv_hidden_state_name(p, i, clip_skip + 1, hidden, sizeof hidden, err));
-    return sv_encode_clip(p, i, text, hidden, "text_embeds", out, err);
+    return sv_encode_clip(p, i, text, false, hidden, "text_embeds", out, err);
 }
 
 static sv_status encode(sv_pipeline *p, const char *text, const sv_text_options *o, sv_condition *out, sv_error *err) {

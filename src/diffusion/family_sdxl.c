@@ -38,10 +38,10 @@ static sv_status join(const sv_encoded *a, const sv_encoded *b, sv_condition *ou
     return SV_OK;
 }
 
-static sv_status encode_one(sv_pipeline *p, int i, const char *text, int clip_skip, const char *pooled, sv_encoded *out, sv_error *err) {
+static sv_status encode_one(sv_pipeline *p, int i, const char *text, const sv_text_options *o, const char *pooled, sv_encoded *out, sv_error *err) {
     char hidden[32];
-    SV_TRY(sv_hidden_state_name(p, i, clip_skip + 1, hidden, sizeof hidden, err));
-    return sv_encode_clip(p, i, text, hidden, pooled, out, err);
+    SV_TRY(sv_hidden_state_name(p, i, o->clip_skip + 1, hidden, sizeof hidden, err));
+    return sv_encode_clip(p, i, text, o->windows, hidden, pooled, out, err);
 }
 
 static sv_status encode(sv_pipeline *p, const char *text, const sv_text_options *o, sv_condition *out, sv_error *err) {
@@ -49,8 +49,8 @@ static sv_status encode(sv_pipeline *p, const char *text, const sv_text_options 
     bool zero = !text && index_flag(&p->dir, "force_zeros_for_empty_prompt", true);
     sv_status st = SV_OK;
     if (!text) text = "";
-    if (sv_model_dir_needs(&p->dir, SV_PART_TEXT_ENCODER)) st = encode_one(p, 0, text, o->clip_skip, NULL, &first, err);
-    if (st == SV_OK) st = encode_one(p, 1, text, o->clip_skip, "text_embeds", &second, err);
+    if (sv_model_dir_needs(&p->dir, SV_PART_TEXT_ENCODER)) st = encode_one(p, 0, text, o, NULL, &first, err);
+    if (st == SV_OK) st = encode_one(p, 1, text, o, "text_embeds", &second, err);
     if (st == SV_OK && first.width && first.rows != second.rows)
         st = sv_fail(err, SV_E_MODEL, p->dir.path, "the text encoders take rows of %lld and %lld ids", (long long)first.rows, (long long)second.rows);
     if (st == SV_OK) st = join(&first, &second, out, err);
@@ -91,7 +91,7 @@ static void fill(sv_painter *w, sv_denoiser *d, size_t first, size_t rows, bool 
 
 #define COMMON                                                                                                                    \
     .parts = SV_BIT(SV_PART_TEXT_ENCODER) | SV_BIT(SV_PART_TEXT_ENCODER_2) | SV_BIT(SV_PART_DENOISER) | SV_BIT(SV_PART_DECODER),   \
-    .tokenizers = SV_BIT(0) | SV_BIT(1), .denoiser = "unet", .sample = "sample", .output = "out_sample", .pooled = "text_embeds",  \
+    .tokenizers = SV_BIT(0) | SV_BIT(1), .windows = true, .denoiser = "unet", .sample = "sample", .output = "out_sample", .pooled = "text_embeds",  \
     .spread = true, .steps = 50, .guidance = 5.0, .strength = 0.3, .encode = encode, .bind = bind, .fill = fill
 
 const sv_family sv_family_sdxl = {

@@ -50,15 +50,28 @@ static sv_status bind_denoiser(sv_painter *w, sv_denoiser *d, size_t count, cons
     return f->bind ? f->bind(w, d, err) : SV_OK;
 }
 
+static const sv_condition *longer(const sv_condition *a, const sv_condition *b) {
+    return b && b->rows > a->rows ? b : a;
+}
+
+bool sv_picture_same_shape(const sv_picture *a, const sv_picture *b) {
+    bool base = longer(a->text, a->negative)->rows == longer(b->text, b->negative)->rows;
+    return base && (!a->refiner_text || !b->refiner_text || longer(a->refiner_text, a->refiner_negative)->rows == longer(b->refiner_text, b->refiner_negative)->rows);
+}
+
+/* Whether a text fits the rows that are bound: it has them, or can be filled up with empty windows. */
 static sv_status check_text(const sv_painter *w, const sv_condition *c, sv_error *err) {
-    if (c->rows == w->text_rows && c->width == w->text_width && c->pooled_width == w->pooled_width) return SV_OK;
+    bool fits = c->rows == w->text_rows || (c->rows < w->text_rows && c->empty && w->text_rows % (c->rows / (int64_t)c->windows) == 0);
+    if (fits && c->width == w->text_width && c->pooled_width == w->pooled_width) return SV_OK;
     return sv_fail(err, SV_E_INTERNAL, "painter", "the texts of a batch were encoded with different settings");
 }
 
 /* Writes one condition into a row of the denoiser's inputs. */
 static void fill_row(sv_painter *w, sv_denoiser *d, const sv_condition *c, size_t row, bool negative) {
-    size_t n = (size_t)(c->rows * c->width), k = (size_t)c->pooled_width;
-    memcpy(d->hidden + row * n, c->hidden, n * sizeof(float));
+    size_t n = (size_t)(c->rows * c->width), all = (size_t)(w->text_rows * c->width), window = n / c->windows, k = (size_t)c->pooled_width;
+    float *hidden = d->hidden + row * all;
+    memcpy(hidden, c->hidden, n * sizeof(float));
+    for (size_t at = n; at < all; at += window) memcpy(hidden + at, c->empty, window * sizeof(float));
     if (d->pooled) memcpy(d->pooled + row * k, c->pooled, k * sizeof(float));
     if (w->p->family->fill) w->p->family->fill(w, d, row, 1, negative);
 }
@@ -68,9 +81,12 @@ sv_status sv_painter_set_texts(sv_painter *w, const sv_picture *pictures, size_t
         const sv_picture *k = &pictures[b < n ? b : 0];
         const sv_condition *text = refiner ? k->refiner_text : k->text, *negative = refiner ? k->refiner_negative : k->negative;
         if (!text || (w->guided && !negative)) return sv_fail(err, SV_E_INTERNAL, "painter", text ? "guidance needs the negative text" : "a picture without a text");
-        if (b == 0 && (!w->denoise.call || check_text(w, text, NULL) != SV_OK)) {
-            sv_status st = bind_denoiser(w, &w->denoise, w->rows, text, err);
-            if (st == SV_OK && w->skips) st = bind_denoiser(w, &w->alone, w->batch, text, err);
+        const sv_condition *shape = longer(text, w->guided ? negative : NULL);
+        bool bound = w->denoise.call && shape->rows == w->text_rows && shape->width == w->text_width && shape->pooled_width == w->pooled_width;
+        if (b > 0 && shape->rows != w->text_rows) return sv_fail(err, SV_E_INTERNAL, "painter", "the texts of a batch are not equally long");
+        if (b == 0 && !bound) {
+            sv_status st = bind_denoiser(w, &w->denoise, w->rows, shape, err);
+            if (st == SV_OK && w->skips) st = bind_denoiser(w, &w->alone, w->batch, shape, err);
             if (st != SV_OK) {
                 sv_painter_release(w, SV_PHASE_DENOISE);
                 return st;

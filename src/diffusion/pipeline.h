@@ -41,6 +41,8 @@ struct sv_condition {
     float *hidden;               /* [rows, width]: the denoiser's encoder_hidden_states */
     int64_t pooled_width;
     float *pooled;               /* [pooled_width]; NULL: the family has none */
+    size_t windows;              /* 1 or more */
+    float *empty;                /* [rows / windows, width]: an empty window, to make this as long as another text; NULL: not encoded for windows */
 };
 
 /* The denoiser with memory bound to its inputs and outputs, for a number of rows. */
@@ -106,12 +108,13 @@ sv_status sv_painter_set_texts(sv_painter *w, const sv_picture *pictures, size_t
 typedef struct sv_encoded {
     int64_t rows, width, pooled_width;
     float *hidden, *pooled;      /* malloc */
-    size_t tokens, cut;
+    size_t tokens, cut, windows;
 } sv_encoded;
 void sv_encoded_free(sv_encoded *e);
 
-/* Tokenises text for CLIP encoder i and runs it: output `hidden` [1, rows, width] and, unless NULL, `pooled` [1, pooled_width]. */
-sv_status sv_encode_clip(sv_pipeline *p, int i, const char *text, const char *hidden, const char *pooled, sv_encoded *out, sv_error *err);
+/* Tokenises text for CLIP encoder i and runs it: output `hidden` [1, rows, width] and, unless NULL, `pooled` [1, pooled_width]. windows: rows of the
+ * further windows follow those of the first, whose pooled text it is. */
+sv_status sv_encode_clip(sv_pipeline *p, int i, const char *text, bool windows, const char *hidden, const char *pooled, sv_encoded *out, sv_error *err);
 /* Tokenises text for T5 encoder i and runs it: last_hidden_state [1, length, width]. No attention mask, as diffusers. */
 sv_status sv_encode_t5(sv_pipeline *p, int i, const char *text, int length, sv_encoded *out, sv_error *err);
 /* Name of the hidden state `back` layers before the last one, into buf ("hidden_states.11"). SV_E_MODEL: the graph does not give it. */

@@ -89,11 +89,6 @@ static bool is_percentage(const sv_yaml *y, double *out) {
     return *end == '\0';
 }
 
-/* Values that a later version takes, under keys that this one has. */
-static bool is_later_value(const char *path, const sv_yaml *y) {
-    return strcmp(path, "generate.long_captions") == 0 && y->kind == SV_YAML_TEXT && strcmp(y->text, "windows") == 0;
-}
-
 /* The map's own keys (without nested sections) as a JSON object; refuses unknown ones. */
 static sv_status own_keys(const loader *l, const sv_section *s, const sv_yaml *map, const char *path, yyjson_mut_doc *doc, yyjson_mut_val *object,
                           sv_error *err) {
@@ -105,12 +100,6 @@ static sv_status own_keys(const loader *l, const sv_section *s, const sv_yaml *m
         snprintf(where, sizeof where, "%s%s%s", path, *path ? "." : "", key);
         const sv_option *o = find_option(s->options, key);
         if (!o) return unknown_key(l, s, where, key, err);
-        if (is_later_value(where, node)) {
-            const char *what = node->kind == SV_YAML_TEXT ? node->text : "a map";
-            char why[80];
-            snprintf(why, sizeof why, "%.30s is not available in this version", what);
-            return fail_key(l, where, err, why, NULL);
-        }
         double share;
         yyjson_mut_val *v = o->type == SV_OPT_REAL && is_percentage(node, &share) ? yyjson_mut_real(doc, share) : sv_yaml_json(node, doc);
         if (!v || !yyjson_mut_obj_add(object, yyjson_mut_strcpy(doc, key), v)) return sv_fail_memory(err, where, 0);

@@ -119,7 +119,7 @@ typedef struct sv_refiner_settings {
 } sv_refiner_settings;
 enum { SV_HANDOVER_DIFFUSERS, SV_HANDOVER_SYNTHVLM };
 
-enum { SV_LONG_CUT, SV_LONG_REFUSE };   /* the order of the choices in the option table */
+enum { SV_LONG_CUT, SV_LONG_REFUSE, SV_LONG_WINDOWS };   /* the order of the choices in the option table */
 
 enum { SV_TILING_OFF, SV_TILING_AUTO, SV_TILING_ON };
 

@@ -70,11 +70,21 @@ static sv_status add_rows(const sv_drawing *d, painter *w, task *t, const size_t
     return SV_OK;
 }
 
+/* Texts in several windows are drawn with others as long. */
+static bool same_shape(const sv_drawing *d, const row *a, const row *b) {
+    sv_picture p = sv_told_picture(&a->task->told, d->plan.models, 0), q = sv_told_picture(&b->task->told, d->plan.models, 0);
+    return sv_picture_same_shape(&p, &q);
+}
+
 /* The next rows that are still drawn, at most a batch of them, from *at on. */
 static size_t take_rows(const sv_drawing *d, painter *w, size_t *at, row **out) {
     size_t n = 0;
-    for (; *at < w->count && n < (size_t)d->plan.paint.batch; ++*at)
-        if (!w->rows[*at].out) out[n++] = &w->rows[*at];
+    for (; *at < w->count && n < (size_t)d->plan.paint.batch; ++*at) {
+        row *r = &w->rows[*at];
+        if (r->out) continue;
+        if (n && !same_shape(d, out[0], r)) break;
+        out[n++] = r;
+    }
     return n;
 }
 

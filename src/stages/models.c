@@ -12,6 +12,7 @@ sv_status sv_draw_models_open(sv_draw_models *m, const sv_recipe *r, int threads
     sv_engine_options engine;
     sv_engine_of(r, threads, &engine);
     m->text.clip_skip = (int)s->clip_skip;
+    m->text.windows = s->long_captions == SV_LONG_WINDOWS;
     m->noted = s->metadata;
     SV_TRY(sv_pipeline_open(&m->base, s->model, &engine, log, err));
     if (s->refiner.model) {
@@ -40,8 +41,9 @@ sv_status sv_draw_models_prepare(sv_draw_models *m, const sv_recipe *r, const sv
     SV_TRY(sv_pipeline_prepare(m->base, phases, err));
     if (m->refiner) SV_TRY(sv_pipeline_prepare(m->refiner, phases, err));
     if (paint->guidance > 1) {
-        SV_TRY(sv_pipeline_encode(m->base, s->negative, &m->negative, err));
-        if (m->refiner) SV_TRY(sv_pipeline_encode(m->refiner, s->negative, &m->refiner_negative, err));
+        const sv_text_options o = {.windows = m->text.windows};
+        SV_TRY(sv_pipeline_encode_with(m->base, s->negative, &o, &m->negative, err));
+        if (m->refiner) SV_TRY(sv_pipeline_encode_with(m->refiner, s->negative, &o, &m->refiner_negative, err));
     }
     if (!m->noted) return SV_OK;
     SV_TRY(sv_paint_note_make(&m->note, m->base, paint, &m->text, err));

@@ -222,7 +222,7 @@ sv_status sv_generate_setup(const sv_recipe *r, const sv_draw_models *m, const s
     yyjson_mut_obj_add_real(doc, o, "guidance", paint->guidance);
     yyjson_mut_obj_add_real(doc, o, "guidance_rescale", paint->guidance_rescale);
     yyjson_mut_obj_add_real(doc, o, "eta", paint->eta);
-    yyjson_mut_obj_add_str(doc, o, "long_captions", s->long_captions == SV_LONG_REFUSE ? "refuse" : "cut");
+    yyjson_mut_obj_add_str(doc, o, "long_captions", s->long_captions == SV_LONG_REFUSE ? "refuse" : s->long_captions == SV_LONG_WINDOWS ? "windows" : "cut");
     yyjson_mut_obj_add_int(doc, o, "seed", r->seed);
     yyjson_mut_val *image = yyjson_mut_obj_add_obj(doc, o, "image");
     yyjson_mut_obj_add_str(doc, image, "format", formats[s->image.format]);

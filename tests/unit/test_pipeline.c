@@ -80,7 +80,7 @@ static sv_painter *draw(yyjson_val *c, sv_pipeline *p, const sv_paint_options *o
     sv_painter *w;
     sv_condition *text, *negative;
     uint64_t seed = yyjson_get_uint(yyjson_obj_get(c, "seed"));
-    sv_text_options t = {.max_sequence_length = (int)number(c, "max_sequence_length", 0)};
+    sv_text_options t = {.max_sequence_length = (int)number(c, "max_sequence_length", 0), .windows = yyjson_obj_get(c, "long_captions") != NULL};
     check(sv_painter_open(&w, p, o, &err));
     check(sv_pipeline_encode_with(p, yyjson_get_str(yyjson_obj_get(c, "prompt")), &t, &text, &err));
     check(sv_pipeline_encode_with(p, yyjson_get_str(yyjson_obj_get(c, "negative_prompt")), &t, &negative, &err));
@@ -152,7 +152,7 @@ static void draws_what_diffusers_draws(void **state) {
     }
     sv_pipeline_close(&p);
     free(text);
-    assert_true(cases >= 42);
+    assert_true(cases >= 44);
 }
 
 /* ---- batches ---- */
@@ -295,6 +295,8 @@ static void families_say_what_they_do_not_take(void **state) {
 
     check(sv_pipeline_open(&p, MODELS "tiny-flux", NULL, NULL, &err));
     assert_int_equal(sv_painter_open(&w, p, &o, &err), SV_E_USAGE);
+    assert_int_equal(sv_pipeline_encode_with(p, "a", &(sv_text_options){.windows = true}, &c, &err), SV_E_USAGE);
+    assert_non_null(strstr(err.why, "windows are not available for Flux"));
     o.from = SV_FROM_NOISE;
     o.scheduler = "euler";
     assert_int_equal(sv_painter_open(&w, p, &o, &err), SV_E_USAGE);
