@@ -5,8 +5,9 @@
 
 /* Where captions are from: twice the id of the origin that they state, or one more than twice the id of the file, as in sv_ledger_each_origin. */
 #define FROM "CASE WHEN o.origin = '' THEN 2 * c.source + 1 ELSE 2 * c.origin END"
-#define INSERT "INSERT INTO shares(what, setup, origin, captions) SELECT ?1, ?2, " FROM ", count(*) FROM "
-#define ORIGINS " JOIN origins o ON o.id = c.origin GROUP BY 3"
+/* Counted row by row: GROUP BY would first sort all rows, in memory. */
+#define INSERT "INSERT INTO shares(what, setup, origin, captions) SELECT ?1, ?2, " FROM ", 1 FROM "
+#define ORIGINS " JOIN origins o ON o.id = c.origin WHERE true ON CONFLICT(what, setup, origin) DO UPDATE SET captions = captions + 1"
 
 sv_status sv_ledger_count_shares(sv_ledger *l, sv_share_of what, bool again, sv_error *err) {
     static const char *const names[] = {[SV_SHARE_CAPTIONS] = "captions", [SV_SHARE_KEPT] = "kept", [SV_SHARE_SAMPLED] = "sampled", [SV_SHARE_DRAWN] = "drawn",
