@@ -51,7 +51,7 @@ lower = normalizers.Lowercase()
 low = [(c, ord(lower.normalize_str(chr(c)))) for c in CPS if c != 0x130 and lower.normalize_str(chr(c)) != chr(c).lower()]
 with open(os.path.join(src, 'clip_chars.c'), 'w') as f:
     f.write(HEAD % ('clip_chars.c', 'character classes of the two CLIP tokenizers, and lower-case pairs newer than Unicode 14.'))
-    f.write('#include "text/clip_chars.h"\n\n#define L SV_CLIP_LETTER\n#define N SV_CLIP_NUMBER\n#define S SV_CLIP_SPACE\n#define O SV_CLIP_OTHER\n')
+    f.write('#include "text/tokenizer/clip_chars.h"\n\n#define L SV_CLIP_LETTER\n#define N SV_CLIP_NUMBER\n#define S SV_CLIP_SPACE\n#define O SV_CLIP_OTHER\n')
     f.write('\nconst sv_clip_range sv_clip_ranges[] = {\n')
     f.write(wrap('{0x%X, 0x%X, %s, %s}' % (r[0], r[1], *r[2]) for r in rows))
     f.write('};\nconst size_t sv_clip_range_count = sizeof sv_clip_ranges / sizeof *sv_clip_ranges;\n')
@@ -80,7 +80,7 @@ for c in CPS:
     else: rows.append([c, c, k])
 with open(os.path.join(src, 'bert_chars.c'), 'w') as f:
     f.write(HEAD % ('bert_chars.c', "character classes of BERT's tokenizer."))
-    f.write('#include "text/bert_chars.h"\n\n#define D SV_BERT_DROPPED\n#define S SV_BERT_SPACE\n#define C SV_BERT_CJK\n#define M SV_BERT_MARK\n#define P SV_BERT_PUNCT\n')
+    f.write('#include "text/tokenizer/bert_chars.h"\n\n#define D SV_BERT_DROPPED\n#define S SV_BERT_SPACE\n#define C SV_BERT_CJK\n#define M SV_BERT_MARK\n#define P SV_BERT_PUNCT\n')
     f.write('\nconst sv_bert_range sv_bert_ranges[] = {\n' + wrap('{0x%X, 0x%X, %s}' % tuple(r) for r in rows if r[2]))
     f.write('};\nconst size_t sv_bert_range_count = sizeof sv_bert_ranges / sizeof *sv_bert_ranges;\n')
 
@@ -95,7 +95,7 @@ def c_string(s):
     return '"' + out + '"'
 with open(os.path.join(src, 'html_entities_data.c'), 'w') as f:
     f.write(HEAD % ('html_entities_data.c', 'the %d names of HTML 5 character references, sorted by bytes.' % len(names)))
-    f.write('#include "text/html_entities.h"\n\nconst sv_html_entity sv_html_entities[] = {\n')
+    f.write('#include "text/unicode/html_entities.h"\n\nconst sv_html_entity sv_html_entities[] = {\n')
     f.write(wrap('{%s, %s, %d}' % (c_string(n), c_string(five[n + ';']), n in five) for n in names))
     f.write('};\nconst size_t sv_html_entity_count = sizeof sv_html_entities / sizeof *sv_html_entities;\n')
 
@@ -133,7 +133,7 @@ with open(os.path.join(src, 'mojibake_data.h'), 'w') as f:
     f.write('enum { SV_CHARMAP_LATIN_1, SV_CHARMAP_WINDOWS_1252, SV_CHARMAP_COUNT = %d };\nextern const sv_charmap sv_charmaps[SV_CHARMAP_COUNT];\n\n#endif\n' % len(CHARMAP_ENCODINGS))
 with open(os.path.join(src, 'mojibake_data.c'), 'w') as f:
     f.write(HEAD % ('mojibake_data.c', 'characters that occur in wrongly decoded UTF-8, and the encodings that produce them.'))
-    f.write('#include "text/mojibake_data.h"\n\nconst sv_mojibake_range sv_mojibake_ranges[] = {\n')
+    f.write('#include "text/unicode/mojibake_data.h"\n\nconst sv_mojibake_range sv_mojibake_ranges[] = {\n')
     f.write(wrap('{0x%X, 0x%X, 0x%X}' % tuple(r) for r in rows))
     f.write('};\nconst size_t sv_mojibake_range_count = sizeof sv_mojibake_ranges / sizeof *sv_mojibake_ranges;\n\n')
     f.write('const sv_charmap sv_charmaps[SV_CHARMAP_COUNT] = {\n')

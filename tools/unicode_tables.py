@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""unicode_tables.py > src/text/unicode_tables.c: the character classes that the caption operators need.
+"""unicode_tables.py > src/text/unicode/unicode_tables.c: the character classes that the caption operators need.
 
 Data-Juicer's operators see text through Python's str methods and through the `regex` module, so the classes are asked of these two rather than
 of a Unicode database: run with Python 3.11 (Unicode 14), regex 2026.11.15 and emoji 2.2.0 (the release that Data-Juicer pins). The output is
@@ -73,7 +73,7 @@ def main():
         index.append(blocks.setdefault(block, len(blocks)))
     assert len(classes) <= 256 and len(blocks) <= 65536 and len(SPECIAL) == 1618
     out = sys.stdout
-    out.write('/* unicode_tables.c - made by tools/unicode_tables.py; do not edit. Python %d.%d, regex %s, emoji %s. */\n#include "text/unicode.h"\n\n'
+    out.write('/* unicode_tables.c - made by tools/unicode_tables.py; do not edit. Python %d.%d, regex %s, emoji %s. */\n#include "text/unicode/unicode.h"\n\n'
               % (*sys.version_info[:2], regex.__version__, emoji.__version__))
     out.write('const sv_char_class sv_char_classes[%d] = {\n' % len(classes))
     out.write(''.join('    {%d, 0x%x},\n' % (delta, flags) for flags, delta in classes))

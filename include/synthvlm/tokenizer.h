@@ -59,7 +59,7 @@ sv_status sv_wordpiece_encode(const sv_wordpiece *w, const char *text, size_t si
 /* A row of `length` ids: [CLS], at most length - 2 of content, [SEP], padding. Returns the number of content ids that did not fit. */
 size_t sv_wordpiece_row(const sv_wordpiece *w, const sv_ids *ids, size_t length, int64_t *row);
 
-/* ---- SigLIP and SigLIP 2: SentencePiece, padded to the full row (src/text/siglip_tokenizer.c) ---- */
+/* ---- SigLIP and SigLIP 2: SentencePiece, padded to the full row (src/text/tokenizer/siglip_tokenizer.c) ---- */
 
 typedef struct sv_siglip sv_siglip;      /* read-only once open; shared by any number of threads */
 

@@ -103,7 +103,8 @@ static void images(FILE *out, yyjson_val *root) {
     char line[256] = "", buf[32], left[48];
     if (!g) return;
     int n = 0;
-    if (yyjson_obj_get(g, "wanted")) n = snprintf(line, sizeof line, "of %s%s ", number(yyjson_obj_get(g, "round"), "captions") ? "at most " : "", sv_cli_count(number(g, "wanted"), buf));
+    const char *at_most = number(yyjson_obj_get(g, "round"), "captions") ? "at most " : "";
+    if (yyjson_obj_get(g, "wanted")) n = snprintf(line, sizeof line, "of %s%s ", at_most, sv_cli_count(number(g, "wanted"), buf));
     n += snprintf(line + n, sizeof line - (size_t)n, "for %s captions", sv_cli_count(number(g, "captions"), buf));
     if (yyjson_obj_get(g, "per_second")) {
         n += snprintf(line + n, sizeof line - (size_t)n, "; %.3g/s", yyjson_get_num(yyjson_obj_get(g, "per_second")));

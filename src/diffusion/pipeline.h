@@ -8,7 +8,7 @@
 #include "infer/graph_file.h"
 #include "infer/infer.h"
 #include "synthvlm/tokenizer.h"
-#include "text/t5_tokenizer.h"
+#include "text/tokenizer/t5_tokenizer.h"
 
 struct sv_pipeline {
     sv_model_dir dir;

@@ -323,7 +323,7 @@ sv_status sv_ledger_read_files(sv_ledger *l, int64_t generate, int64_t after_num
 sv_status sv_ledger_forget_failed(sv_ledger *l, int64_t generate, sv_error *err);      /* every failed candidate of a setup */
 sv_status sv_ledger_forget_candidate(sv_ledger *l, int64_t generate, int64_t number, int k, sv_error *err);
 
-/* ---- rounds: where the number of candidates follows their scores (rounds.c; decided in stages/rounds.c) ---- */
+/* ---- rounds: where the number of candidates follows their scores (rounds.c; decided in stages/draw/rounds.c) ---- */
 
 /* A round over all captions that go on. The last row of a setup that has come to its end has no captions. */
 typedef struct sv_round {

@@ -222,9 +222,10 @@ static sv_status tell_candidates(story *t, yyjson_mut_val *root, int64_t number,
     put(t, root, "candidates", list);
     sqlite3_stmt *s;
     bool row;
-    SV_TRY(sv_sql_query(t->l, &s, err, "SELECT printf('%09d-%d', d.number, d.k), d.k, nullif(d.seed, -1), d.outcome, d.reason, d.detail, d.file, d.bytes, d.width, d.height,"
-                        " d.tokens_cut, u.hash, u.id = now.generate, u.id, d.sha256 FROM now CROSS JOIN setups u ON u.stage = 'generate'"
-                        " CROSS JOIN candidates d ON d.setup = u.id AND d.number = ?1 WHERE ?2 < 0 OR d.k = ?2 ORDER BY (u.id = now.generate) DESC, u.id, d.k",
+    SV_TRY(sv_sql_query(t->l, &s, err, "SELECT printf('%09d-%d', d.number, d.k), d.k, nullif(d.seed, -1), d.outcome, d.reason, d.detail,"
+                        " d.file, d.bytes, d.width, d.height, d.tokens_cut, u.hash, u.id = now.generate, u.id, d.sha256 FROM now"
+                        " CROSS JOIN setups u ON u.stage = 'generate' CROSS JOIN candidates d ON d.setup = u.id AND d.number = ?1"
+                        " WHERE ?2 < 0 OR d.k = ?2 ORDER BY (u.id = now.generate) DESC, u.id, d.k",
                         "in", number, only_k));
     for (;;) {
         SV_TRY(sv_sql_step(t->l, s, &row, err));

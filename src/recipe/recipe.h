@@ -92,7 +92,7 @@ typedef struct sv_engine_settings {
 } sv_engine_settings;
 
 /* How many pictures a caption gets. A plain number in the recipe is `max`. With stop_at or drop_below the number is found out in rounds over all
- * captions (stages/rounds.h); without them every caption gets max. */
+ * captions (stages/draw/rounds.h); without them every caption gets max. */
 typedef struct sv_candidates_settings {
     int64_t max;
     int64_t min;              /* of the first round; INT64_MIN: 1 */

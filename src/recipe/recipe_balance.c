@@ -5,7 +5,7 @@
 
 #include "base/file.h"
 #include "recipe/recipe.h"
-#include "text/concepts.h"
+#include "text/concepts/concepts.h"
 
 #define MOST_LIST ((size_t)256 << 20)
 

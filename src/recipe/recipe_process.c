@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "recipe/recipe.h"
 #include "recipe/yaml.h"
-#include "text/op.h"
+#include "text/ops/op.h"
 
 /* The single key of a list entry such as {alphanumeric_filter: {…}}; NULL if it is something else, which sv_process_open then refuses. */
 static const sv_yaml_item *entry_of(const sv_yaml *entry) {

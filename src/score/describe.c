@@ -12,7 +12,7 @@
 #include "score/clip.h"
 #include "score/safety.h"
 #include "synthvlm/model.h"
-#include "text/t5_tokenizer.h"
+#include "text/tokenizer/t5_tokenizer.h"
 
 /* One description under way. */
 typedef struct account {

@@ -3,7 +3,7 @@
 #define SV_STAGES_PRODUCE_H
 
 #include "stages/rundir.h"
-#include "stages/scorers.h"
+#include "stages/score/scorers.h"
 
 /* Draws what is missing under the recipe's generate setup; with_scores: scores each candidate as it is finished. report may be NULL. (generate.c) */
 sv_status sv_generate(sv_rundir *run, bool with_scores, sv_draw_report *report, sv_error *err);

@@ -4,10 +4,10 @@
 
 #include "base/file.h"
 #include "diffusion/model_dir.h"
-#include "stages/draw.h"
-#include "stages/image_judge.h"
+#include "stages/draw/draw.h"
+#include "stages/score/image_judge.h"
 #include "stages/produce.h"
-#include "stages/select.h"
+#include "stages/select/select.h"
 #include "synthvlm/dataset.h"
 #include "synthvlm/score.h"
 

@@ -6,8 +6,8 @@
 #include "base/hash_cache.h"
 #include "base/thread.h"
 #include "infer/infer.h"
-#include "stages/gates.h"
-#include "stages/rounds.h"
+#include "stages/draw/gates.h"
+#include "stages/draw/rounds.h"
 #include "synthvlm/text.h"
 
 /* Vector instructions that ONNX Runtime's kernels tell apart: other ones give other last bits. */

@@ -2,9 +2,9 @@
 #ifndef SV_STAGES_SETUPS_H
 #define SV_STAGES_SETUPS_H
 
-#include "stages/models.h"
+#include "stages/draw/models.h"
 #include "stages/rundir.h"
-#include "stages/scorers.h"
+#include "stages/score/scorers.h"
 #include "synthvlm/diffusion.h"
 
 /* The engine's numbers. threads and batch change bytes, so they belong to the setup; workers do not. */

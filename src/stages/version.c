@@ -12,7 +12,7 @@
 
 #include "base/str.h"
 #include "infer/infer.h"
-#include "stages/duckdb.h"
+#include "stages/ingest/duckdb.h"
 
 const char *sv_version(void) {
     return SV_VERSION;

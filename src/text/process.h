@@ -2,8 +2,8 @@
 #ifndef SV_TEXT_PROCESS_H
 #define SV_TEXT_PROCESS_H
 
-#include "text/op.h"
-#include "text/outside.h"
+#include "text/ops/op.h"
+#include "text/ops/outside.h"
 #include "text/scan.h"
 
 /* One operator of the list. */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "text/unicode.h"
+#include "text/unicode/unicode.h"
 
 enum { KNOW_COUNTS = 1, KNOW_WORDS = 2, KNOW_BEGINS = 4 };
 

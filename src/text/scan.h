@@ -8,9 +8,9 @@
 
 #include "base/str.h"
 #include "synthvlm/tokenizer.h"
-#include "text/fasttext.h"
-#include "text/ngrams.h"
-#include "text/sentencepiece.h"
+#include "text/models/fasttext.h"
+#include "text/dedup/ngrams.h"
+#include "text/tokenizer/sentencepiece.h"
 
 /* Largest text, in bytes: positions are 32 bits wide. */
 #define SV_TEXT_MAX 0x7FFFFFFFu

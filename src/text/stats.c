@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "text/op.h"
+#include "text/ops/op.h"
 #include "text/view.h"
 
 /* Scans that no thread is using. A thread takes one from a place that holds one, and puts it back into a place that is free. */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "text/unicode.h"
+#include "text/unicode/unicode.h"
 
 #define END_TOKEN "<|__dj__eoc|>"
 

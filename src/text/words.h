@@ -2,8 +2,8 @@
 #ifndef SV_TEXT_WORDS_H
 #define SV_TEXT_WORDS_H
 
-#include "text/op.h"
-#include "text/sentencepiece.h"
+#include "text/ops/op.h"
+#include "text/tokenizer/sentencepiece.h"
 
 /* Settings that the word operators share; `pieces` is NULL for plain words. */
 typedef struct sv_word_source {

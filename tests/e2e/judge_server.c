@@ -7,11 +7,11 @@
  * the key), 301, garbage (not HTTP), text (no JSON), huge (an endless body), list (JSON that is no chat completion), never (says nothing),
  * nologprobs (400 if log probabilities are asked for).
  *
- * The answer depends on the caption: one with "bad" gets No, with "odd" Perhaps, with "poison" HTTP 500, with "throttled" 429, with "refused" 400; all others
- * Yes. score: 2, "Hm", 4 instead. sees: the answer depends on the picture of the request instead (its P(yes) is the sum of the data URL's letters modulo 10, by 10; without
- * a picture HTTP 400). The log then has that number and the URL's beginning for the caption. The port is written to PORT_FILE once it listens. LOG_FILE gets
- * one line a request: number, requests at once, key, caption. It ends by itself after two minutes. JUDGE_SERVER_PORT in the environment: that port instead
- * of a free one.
+ * The answer depends on the caption: one with "bad" gets No, with "odd" Perhaps, with "poison" HTTP 500, with "throttled" 429, with "refused" 400;
+ * all others Yes. score: 2, "Hm", 4 instead. sees: the answer depends on the picture of the request instead (its P(yes) is the sum of the data
+ * URL's letters modulo 10, by 10; without a picture HTTP 400). The log then has that number and the URL's beginning for the caption. The port is
+ * written to PORT_FILE once it listens. LOG_FILE gets one line a request: number, requests at once, key, caption. It ends by itself after two
+ * minutes. JUDGE_SERVER_PORT in the environment: that port instead of a free one.
  */
 #include <arpa/inet.h>
 #include <math.h>

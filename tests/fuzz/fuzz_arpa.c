@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "text/kenlm.h"
+#include "text/models/kenlm.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "stages/decontaminate.h"
+#include "stages/curate/decontaminate.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

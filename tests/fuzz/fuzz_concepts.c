@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "text/concepts.h"
+#include "text/concepts/concepts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

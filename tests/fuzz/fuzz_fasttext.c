@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "text/fasttext.h"
+#include "text/models/fasttext.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/utf8.h"
-#include "stages/ingest.h"
+#include "stages/ingest/ingest.h"
 
 #include <string.h>
 

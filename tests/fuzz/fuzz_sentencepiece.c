@@ -1,5 +1,5 @@
 /* fuzz_sentencepiece.c - hostile .model files, each opened and used on a text. */
-#include "text/sentencepiece.h"
+#include "text/tokenizer/sentencepiece.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

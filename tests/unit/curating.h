@@ -95,7 +95,7 @@ static void assert_rows(const char *sql, const char *expected) {
     free(found);
 }
 
-static int64_t ask(const char *sql) {
+static inline int64_t ask(const char *sql) {
     char *found = rows(sql);
     int64_t n = strtoll(found, NULL, 10);
     free(found);

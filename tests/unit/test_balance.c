@@ -1,8 +1,8 @@
 /* Concepts of captions, and balancing by them: words and patterns, lists, caps, quotas, lots, interruptions, growth. */
 #include "curating.h"
 
-#include "stages/sample.h"
-#include "text/concepts.h"
+#include "stages/curate/sample.h"
+#include "text/concepts/concepts.h"
 
 /* ---- concepts ---- */
 

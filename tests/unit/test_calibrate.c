@@ -13,7 +13,7 @@
 #include <yyjson.h>
 
 #include "base/file.h"
-#include "stages/calibrate.h"
+#include "stages/calibrate/calibrate.h"
 
 static sv_error err;
 

@@ -1,8 +1,8 @@
 /* test_clean.c - the text clean-ups against ftfy, html.unescape and openai/CLIP (tests/golden/tokenizer/clean.jsonl). */
 #include "golden.h"
 
-#include "text/clean.h"
-#include "text/html_entities.h"
+#include "text/unicode/clean.h"
+#include "text/unicode/html_entities.h"
 
 typedef sv_status (*clean_fn)(const char *in, size_t n, sv_buf *out, sv_error *err);
 

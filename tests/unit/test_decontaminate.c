@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "text/decontaminate.h"
+#include "text/dedup/decontaminate.h"
 
 static sv_decontaminator *with(const sv_decontaminate_options *o, const char *const *texts, size_t n) {
     sv_decontaminator *d;

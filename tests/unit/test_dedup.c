@@ -7,9 +7,9 @@
 #include "base/cpu.h"
 #include "base/hash.h"
 #include "synthvlm/text.h"
-#include "text/clusters.h"
-#include "text/minhash.h"
-#include "text/op.h"
+#include "text/dedup/clusters.h"
+#include "text/dedup/minhash.h"
+#include "text/ops/op.h"
 
 #define GOLDEN "tests/golden/text/"
 

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "stages/duplicates.h"
-#include "stages/gates.h"
+#include "stages/draw/duplicates.h"
+#include "stages/draw/gates.h"
 
 static char dir[64], run_dir[96];
 static sv_error err;

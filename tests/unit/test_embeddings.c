@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "stages/embeddings.h"
+#include "stages/score/embeddings.h"
 
 enum { DIM = 12, HEADER = 64, RECORD = 16 + 2 * DIM + 8 };
 #define SETUP "{\"model\": \"abc\", \"flavour\": \"synthvlm\", \"prefix\": \"A photo depicts \", \"pillow\": 13, \"provider\": \"cpu\", \"embedding\": \"float16\"}"

@@ -4,8 +4,8 @@
 #include <math.h>
 
 #include "synthvlm/text.h"
-#include "text/op.h"
-#include "text/unicode.h"
+#include "text/ops/op.h"
+#include "text/unicode/unicode.h"
 
 #define GOLDEN "tests/golden/text/"
 

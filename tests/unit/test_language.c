@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "synthvlm/text.h"
-#include "text/fasttext.h"
-#include "text/unicode.h"
+#include "text/models/fasttext.h"
+#include "text/unicode/unicode.h"
 
 #define GOLDEN "tests/golden/fasttext/"
 

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "image/orient.h"
-#include "text/outside.h"
+#include "text/ops/outside.h"
 #include "text/view.h"
 
 static sv_error err;
@@ -106,9 +106,9 @@ static void top_values_are_those_of_sorting(void **state) {
             assert_int_equal(sv_process_run(p, in, (size_t)n, 2, out, &err), SV_OK);
             assert_int_equal(sv_process_end_pass(p, &err), SV_OK);
         }
-        double asked = ratio > 0 ? ratio * n : NAN;
-        if (top && !(top >= asked)) asked = top;
-        int wanted = n <= 1 || isnan(asked) || asked > n ? n : (int)asked;
+        double most = ratio > 0 ? ratio * n : NAN;
+        if (top && !(top >= most)) most = top;
+        int wanted = n <= 1 || isnan(most) || most > n ? n : (int)most;
         for (int i = 0; i < n; i++) {
             int before = 0;              /* those that come before it in a stable sort */
             for (int k = 0; k < n; k++) before += reverse ? length[k] > length[i] || (length[k] == length[i] && k < i)

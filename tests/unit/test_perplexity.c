@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "text/kenlm.h"
-#include "text/perplexity.h"
-#include "text/sentencepiece.h"
+#include "text/models/kenlm.h"
+#include "text/models/perplexity.h"
+#include "text/tokenizer/sentencepiece.h"
 
 #define GOLDEN "tests/golden/language-model/"
 

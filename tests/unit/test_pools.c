@@ -1,8 +1,8 @@
 /* Pools of captions as they are published: arrays that are longer than any buffer, ShareGPT4V, Conceptual Captions, Parquet. */
 #include "curating.h"
 
-#include "stages/duckdb.h"
-#include "stages/ingest.h"
+#include "stages/ingest/duckdb.h"
+#include "stages/ingest/ingest.h"
 
 /* 3,000 items with brackets and quotes in their texts, some longer than a block of the file; pretty-printed or not. */
 static char *long_array(bool pretty, sv_buf *texts) {

@@ -5,7 +5,7 @@
 #include "image/font.h"
 #include "image/phash.h"
 #include "image/quality.h"
-#include "stages/gates.h"
+#include "stages/draw/gates.h"
 
 static double measure(const sv_image *im, sv_measure m) {
     sv_quality_work w = {0};

@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "stages/draw.h"
-#include "stages/rounds.h"
-#include "stages/tune.h"
+#include "stages/draw/draw.h"
+#include "stages/draw/rounds.h"
+#include "stages/draw/tune.h"
 
 static sv_error err;
 

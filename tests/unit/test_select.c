@@ -15,7 +15,7 @@
 
 #include "base/file.h"
 #include "stages/rundir.h"
-#include "stages/select.h"
+#include "stages/select/select.h"
 
 static char dir[64], run_dir[96];
 static sv_error err;

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "text/t5_tokenizer.h"
+#include "text/tokenizer/t5_tokenizer.h"
 
 static sv_error err;
 

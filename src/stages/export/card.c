@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stages/adopt.h"
+#include "stages/draw/adopt.h"
 #include "stages/export/export.h"
 
 typedef struct tally {
