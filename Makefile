@@ -10,7 +10,7 @@ help:
 	@echo 'make test         unit tests, text cases and end-to-end tests'
 	@echo 'make test-asan    unit tests and text cases under address and undefined-behaviour sanitizers'
 	@echo 'make fuzz-smoke   every parser fuzzed for SECONDS=20 (clang, libFuzzer); make fuzz: for SECONDS=600'
-	@echo 'make bench        the benchmarks of bench/'
+	@echo 'make bench        the benchmarks of bench/ (an hour; each can be run alone)'
 	@echo 'make install      into PREFIX=/usr/local (DESTDIR is obeyed)'
 	@echo 'make style        the house rules that a program can check'
 	@echo 'make clean        remove build directories (.deps/ stays)'
@@ -48,7 +48,7 @@ fuzz fuzz-smoke:
 	@tests/fuzz/run.sh $(BUILD)-fuzz $(SECONDS)
 
 bench: program
-	@for b in bench/*.sh; do echo "== $$b"; sh "$$b" || exit 1; done
+	@for b in bench/*.sh; do echo "== $$b"; "$$b" || exit 1; done
 
 install: program
 	@meson install -C $(BUILD) --no-rebuild --quiet
