@@ -426,7 +426,13 @@ static sv_status load_tree(loader *l, const char *const *sets, size_t n, sv_erro
     }
     sv_status st = sv_recipe_check(r, err);
     if (st == SV_E_RECIPE) place(l, strcmp(err->why, "unknown key") == 0, err);
+    if (st == SV_OK && sv_recipe_check_pictures(r, &r->no_pictures) != SV_OK) add_place(l, &r->no_pictures);
     return st;
+}
+
+sv_status sv_recipe_needs_pictures(const sv_recipe *r, sv_error *err) {
+    if (r->no_pictures.status != SV_OK && err) *err = r->no_pictures;
+    return r->no_pictures.status;
 }
 
 sv_status sv_recipe_read(sv_recipe **out, const char *text, size_t size, const char *name, const char *dir, const char *const *sets, size_t n,

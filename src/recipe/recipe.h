@@ -254,6 +254,7 @@ struct sv_recipe {
     sv_select_settings select;
     sv_export_settings *exports;
     size_t export_count;
+    sv_error no_pictures;     /* why the recipe can only curate captions (sv_recipe_needs_pictures); status SV_OK: it can do all */
 };
 
 /* Whether the recipe has any use for a score: its weight, a limit, the ranking, or score.also. */
@@ -301,6 +302,9 @@ extern const sv_export_format *const sv_export_formats[];   /* ends with NULL */
 sv_status sv_recipe_read(sv_recipe **out, const char *text, size_t size, const char *name, const char *dir, const char *const *sets, size_t n,
                          sv_error *err);
 
+/* For the stages after curate: SV_E_RECIPE, with the place in the recipe, if it does not say where pictures come from. */
+sv_status sv_recipe_needs_pictures(const sv_recipe *r, sv_error *err);
+
 /* What the judge must at least give: the recipe's word, otherwise 0.5 for yes_no, 3 for score. */
 double sv_recipe_judge_min(const sv_judge_recipe *judge);
 /* The prompt file of the judge as text (malloc); NULL text if the recipe names none. SV_E_RECIPE under its key.
@@ -311,6 +315,8 @@ sv_status sv_recipe_judge_prompt(const sv_judge_recipe *judge, const char *secti
 
 /* Checks what one key alone cannot tell (recipe_check.c). On failure err->what is the key's path, as in "score.ssim.low". */
 sv_status sv_recipe_check(const sv_recipe *r, sv_error *err);
+/* SV_E_RECIPE if nothing says where pictures come from: such a recipe can only curate captions. */
+sv_status sv_recipe_check_pictures(const sv_recipe *r, sv_error *err);
 
 /* recipe_balance.c: the concepts that balancing goes by, with their limits; index 0 is for captions without any. NULL concepts: the recipe names none. */
 struct sv_concepts;

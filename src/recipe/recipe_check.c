@@ -237,8 +237,7 @@ static sv_status check_own_pictures(const sv_recipe *r, sv_error *err) {
 static sv_status check_generate(const sv_recipe *r, sv_error *err) {
     const sv_generate_settings *g = &r->generate;
     if (g->source == SV_SOURCE_CAPTIONS) return check_own_pictures(r, err);
-    if (!g->model) return sv_fail(err, SV_E_RECIPE, "generate.model", "is missing: a path is required");
-    if (!*g->model) return sv_fail(err, SV_E_RECIPE, "generate.model", "must not be empty");
+    if (g->model && !*g->model) return sv_fail(err, SV_E_RECIPE, "generate.model", "must not be empty");
     double from, until;
     if (!sv_recipe_guidance_interval(g, &from, &until))
         return sv_hint(err, sv_fail(err, SV_E_RECIPE, "generate.guidance_interval", "must be two shares of the steps in 0..1, the smaller one first"),
@@ -251,6 +250,12 @@ static sv_status check_generate(const sv_recipe *r, sv_error *err) {
     SV_TRY(check_provider(&g->engine.provider, err));
     SV_TRY(check_refiner(&g->refiner, err));
     return check_scheduler(g->scheduler, err);
+}
+
+sv_status sv_recipe_check_pictures(const sv_recipe *r, sv_error *err) {
+    if (r->generate.source == SV_SOURCE_CAPTIONS || r->generate.model) return SV_OK;
+    sv_status st = sv_fail(err, SV_E_RECIPE, "generate.model", "is missing: a path is required");
+    return sv_hint(err, st, "without a model that draws, a recipe is for `synthvlm curate` only; name a directory in diffusers layout with ONNX parts");
 }
 
 static sv_status check_also(const char *json, sv_error *err) {
@@ -326,7 +331,7 @@ static sv_status check_select(const sv_recipe *r, sv_error *err) {
     }
     if (s->keep == 0) return sv_fail(err, SV_E_RECIPE, "select.keep", "must be above 0");
     SV_TRY(sv_recipe_check_quotas(r, err));
-    if (has_clip) return SV_OK;
+    if (has_clip || sv_recipe_check_pictures(r, NULL) != SV_OK) return SV_OK;   /* without pictures nothing is scored either */
     const char *hint = "set score.clip.model to a CLIP directory, or do without CLIPScore: score: {weights: {clip: 0}}";
     if (s->by == SV_BY_CLIP) return sv_hint(err, sv_fail(err, SV_E_RECIPE, "score.clip.model", "is missing, but select.by is clip"), "%s", hint);
     if (!isnan(s->min.clip)) return sv_hint(err, sv_fail(err, SV_E_RECIPE, "score.clip.model", "is missing, but select.min.clip is set"), "%s", hint);

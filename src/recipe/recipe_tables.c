@@ -93,7 +93,7 @@ static const sv_section engine_sections[] = {
 static const sv_option generate_options[] = {
     {"source", SV_OPT_CHOICE, GENERATE(source), "model", .choices = "model|captions",
      .help = "captions: nothing is drawn; each caption's own picture is its one candidate, for a control set"},
-    {"model", SV_OPT_PATH, GENERATE(model), "null", .nullable = true, .help = "a directory in diffusers layout with ONNX parts; must be given, unless source is captions"},
+    {"model", SV_OPT_PATH, GENERATE(model), "null", .nullable = true, .help = "a directory in diffusers layout with ONNX parts; not needed to curate captions, or if source is captions"},
     {"prompt", SV_OPT_STRING, GENERATE(prompt), "{caption}", .help = "what the model is told; {caption} stands for the caption"},
     {"negative", SV_OPT_STRING, GENERATE(negative), "null", .nullable = true,
      .help = "negative prompt; null: none, which is not the same as \"\" for every model"},

@@ -29,6 +29,7 @@ static sv_status check_model(const sv_recipe *r, sv_error *err) {
 /* Finds out about missing model parts and settings that do not fit the model before hours are spent on captions, and before the recipe becomes the
  * directory's own. */
 static sv_status check_models(const sv_recipe *r, sv_error *err) {
+    SV_TRY(sv_recipe_needs_pictures(r, err));
     sv_status st = r->generate.source == SV_SOURCE_CAPTIONS ? SV_OK : check_model(r, err);
     if (st == SV_OK && r->score.clip.model && !sv_is_dir(r->score.clip.model)) {
         st = sv_fail(err, SV_E_MODEL, r->score.clip.model, "no such directory");
@@ -61,6 +62,7 @@ static sv_status short_of_files(const sv_rundir *run, int64_t lost, sv_error *er
 sv_status sv_stage_score(const char *dir, const sv_recipe *r, const sv_stage_options *o, int64_t *scored, sv_error *err) {
     sv_rundir *run = NULL;
     int64_t lost = 0, count = 0;
+    SV_TRY(sv_recipe_needs_pictures(r, err));
     sv_status st = sv_rundir_open(&run, dir, r, o, err);
     if (st == SV_OK) st = sv_score(run, &count, &lost, err);
     if (st == SV_OK) st = short_of_files(run, lost, err);

@@ -67,8 +67,6 @@ static void every_mistake_has_its_place(void **state) {
         {"steps: 20", "steps: 20\n  steps: 30", "r.yaml:10:3: the key \"steps\" is there twice, first at 9:3"},
         {"steps: 20", "<<: {a: b}", "r.yaml:9:3: merge keys"},
         {"steps: 20", "? [a]\n  : b", "r.yaml:9:5: a key must be text"},
-        {"  model: m\n", "", "r.yaml:7:1: generate.model: is missing: a path is required"},
-        {"generate:\n  model: m\n  steps: 20\n", "", "r.yaml:1:1: generate.model: is missing"},
         {"  sources: [{path: c.jsonl}]\n", "", "r.yaml:3:1: captions.sources: is missing"},
         {"[{path: c.jsonl}]", "[]", "r.yaml:4:3: captions.sources: is empty"},
         {"[{path: c.jsonl}]", "c.jsonl", "r.yaml:4:12: captions.sources: must be a list, not text"},
@@ -436,11 +434,31 @@ static void providers_are_names_or_maps(void **state) {
     }
 }
 
+/* Captions can be curated without it; what needs pictures is refused at the place where the key is missing. */
+static void a_model_is_for_pictures(void **state) {
+    (void)state;
+    static const char captions[] = "captions:\n  sources: [{path: c.jsonl}]\n";
+    static const struct { const char *generate, *place; } cases[] = {
+        {"", "r.yaml:1:1: generate.model"}, {"generate: {steps: 20}\n", "r.yaml:3:1: generate.model"}, {"generate:\n  model: null\n", "r.yaml:4:10: generate.model"},
+        {"generate: {model: m}\nscore: {clip: {model: clip}}\n", NULL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[256];
+        sv_error err = {0};
+        snprintf(text, sizeof text, "%s%s", captions, cases[i].generate);
+        sv_recipe *r = read_text(text, NULL, 0);
+        assert_int_equal(sv_recipe_needs_pictures(r, &err), cases[i].place ? SV_E_RECIPE : SV_OK);
+        assert_int_equal(sv_recipe_needs_pictures(r, NULL), cases[i].place ? SV_E_RECIPE : SV_OK);
+        assert_string_equal(err.what, cases[i].place ? cases[i].place : "");
+        sv_recipe_close(&r);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_mistake_has_its_place), cmocka_unit_test(files_that_are_no_recipe), cmocka_unit_test(defaults_and_values),
         cmocka_unit_test(set_lays_values_over),
         cmocka_unit_test(copies_load_as_the_same_recipe), cmocka_unit_test(help_loads_and_names_every_key), cmocka_unit_test(the_demo_loads),
-        cmocka_unit_test(ready_recipes_load), cmocka_unit_test(providers_are_names_or_maps)};
+        cmocka_unit_test(ready_recipes_load), cmocka_unit_test(providers_are_names_or_maps),
+        cmocka_unit_test(a_model_is_for_pictures)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -258,7 +258,7 @@ sv_status sv_generate(sv_rundir *run, bool with_scores, sv_draw_report *report, 
     int64_t lost = 0;
     sv_status st;
     if (s->source == SV_SOURCE_CAPTIONS) return sv_adopt(run, with_scores, report, err);
-    if (!s->model) return sv_fail(err, SV_E_RECIPE, "generate.model", "is missing: a directory in diffusers layout with ONNX parts");
+    SV_TRY(sv_recipe_needs_pictures(run->recipe, err));
     SV_TRY(sv_ledger_scope(run->ledger, &p.scope, err));
     SV_TRY(sv_engine_resolve(run, &p.engine, err));
     SV_TRY_GOTO(done, open_models(&p, err));

@@ -626,6 +626,7 @@ sv_status sv_select_plan(sv_rundir *run, sv_asks *asks, sv_scope *scope, int64_t
 sv_status sv_stage_select(const char *dir, const sv_recipe *r, const sv_stage_options *o, sv_select_report *report, sv_error *err) {
     sv_rundir *run = NULL;
     sv_image_judge judge = {0};
+    SV_TRY(sv_recipe_needs_pictures(r, err));
     SV_TRY(sv_lists_check(r, err));
     sv_status st = sv_rundir_open(&run, dir, r, o, err);
     if (st == SV_OK) st = sv_image_judge_open(run, &judge, err);   /* its answers so far count; nothing is asked */
