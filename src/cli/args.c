@@ -1,4 +1,4 @@
-/* args.c - command lines: parsing against a command's flags, usage and help texts. */
+/* args.c - command lines: parsing against a command's flags, and what is said of wrong ones. */
 #include "args.h"
 
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Every command has these beside its own. */
-static const sv_flag common_flags[] = {{"help", 'h', NULL, "this text"}, {0}};
+static const sv_flag common_flags[] = {SV_COMMON_FLAGS, {0}};
 
 struct sv_args {
     const sv_command *command;
@@ -189,21 +189,4 @@ sv_status sv_arg_size(const sv_args *a, const char *flag, int *width, int *heigh
     *width = (int)w;
     *height = (int)h;
     return SV_OK;
-}
-
-static void print_flags(const sv_flag *f, FILE *out) {
-    for (; f && f->name; f++) {
-        char left[64];
-        snprintf(left, sizeof left, "%s%c%s--%s%s%s", f->letter ? "-" : "", f->letter ? f->letter : ' ', f->letter ? ", " : "   ", f->name, f->value ? " " : "",
-                 f->value ? f->value : "");
-        fprintf(out, "  %-28s %s\n", left, f->help);
-    }
-}
-
-void sv_cli_help(const sv_command *c, FILE *out) {
-    fprintf(out, "synthvlm %s %s\n\n%s.\n\n", c->name, c->usage, c->summary);
-    if (c->about) fprintf(out, "%s\n\n", c->about);
-    fprintf(out, "Options\n");
-    print_flags(c->flags, out);
-    print_flags(common_flags, out);
 }

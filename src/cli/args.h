@@ -12,6 +12,9 @@ void sv_args_free(sv_args *a);
 sv_status sv_cli_usage(sv_error *err, const sv_command *c, const char *what, const char *fmt, ...);
 
 /* The text of `synthvlm help NAME`. */
+/* Flags that every command has beside its own. */
+#define SV_COMMON_FLAGS {"help", 'h', NULL, "this text"}
+
 void sv_cli_help(const sv_command *c, FILE *out);
 
 #endif

@@ -45,7 +45,7 @@ const sv_command sv_cmd_curate = {
              "captions.process, asks captions.judge (if there is one) about those that are kept, thins out what too many of them speak of\n"
              "(captions.balance, if there is one), and draws captions.sample of them.\n"
              "Bad rows are recorded with line and reason. The recipe needs no generate.model for this.\n\n"
-             "Example: synthvlm curate recipes/demo.yaml -o demo-run --set captions.sample=50",
+             "  synthvlm curate recipes/demo.yaml -o demo-run --set captions.sample=50",
     .flags = (const sv_flag[]){SV_RUN_FLAG_OUT, SV_RUN_FLAG_SET, SV_RUN_FLAG_STRICT, {"json", 0, NULL, "the counts as JSON"}, {0}},
     .min_args = 1,
     .max_args = 1,

@@ -104,8 +104,8 @@ const sv_command sv_cmd_diff = {
     .about = "SELECTION is a selection's number in the run, the beginning of its hash, or `previous`; without it the current one is meant. With one\n"
              "DIR its previous selection is compared with the current one. A pair is in both where caption id and picture are the same; of\n"
              "the others, their scores and what the other selection made of them. Exit code 0: the same pairs, 1: they differ.\n\n"
-             "Examples: synthvlm select demo-run --set select.by=random && synthvlm diff demo-run\n"
-             "          synthvlm diff demo-run:1 other-run --json",
+             "  synthvlm select demo-run --set select.by=random && synthvlm diff demo-run\n"
+             "  synthvlm diff demo-run:1 other-run --json",
     .flags = flags,
     .min_args = 1,
     .max_args = 2,

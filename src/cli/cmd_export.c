@@ -19,7 +19,7 @@ const sv_command sv_cmd_export = {
     .usage = "RECIPE | DIR [-o DIR] [--set KEY=VALUE]…",
     .summary = "one stage: write the selected pairs in the recipe's formats",
     .about = "Writes DIR/dataset/FORMAT for every format of the recipe from the current selection; a format that is up to date is left alone.\n\n"
-             "Example: synthvlm export demo-run --set 'export=[{format: webdataset, shard_size: 200MB}]'",
+             "  synthvlm export demo-run --set 'export=[{format: webdataset, shard_size: 200MB}]'",
     .flags = (const sv_flag[]){SV_RUN_FLAG_OUT, SV_RUN_FLAG_SET, {0}},
     .min_args = 1,
     .max_args = 1,

@@ -41,7 +41,7 @@ const sv_command sv_cmd_generate = {
     .about = "Draws for every sampled caption of a curated run directory the candidates that have no finished row under the current settings. Where\n"
              "the number of candidates follows their scores, or half-drawn ones are compared, they are scored as well.\n"
              "With generate.source: captions nothing is drawn: the pictures that captions came with are taken in.\n\n"
-             "Example: synthvlm generate demo-run --set generate.candidates=8",
+             "  synthvlm generate demo-run --set generate.candidates=8",
     .flags = (const sv_flag[]){SV_RUN_FLAG_OUT, SV_RUN_FLAG_SET, SV_RUN_FLAG_WORKERS, SV_RUN_FLAG_STRICT, {"json", 0, NULL, "the counts as JSON"}, {0}},
     .min_args = 1,
     .max_args = 1,

@@ -13,10 +13,11 @@ static void print_overview(void) {
         if (strcmp(group, (*c)->group) != 0) printf("\n%s\n", group = (*c)->group);
         printf("  %-15s %s\n", (*c)->name, (*c)->summary);
     }
-    printf("\n`synthvlm help COMMAND` explains one, `synthvlm help recipe` prints a commented recipe, `synthvlm --version` the libraries in use.\n"
-           "stdout is data, stderr is talk. Exit codes: 0 done; 1 ran, but something fell short; 2 wrong usage, recipe or input;\n"
-           "3 a model or library is missing or unfit; 4 disk, memory, network, or the run directory is in use; 130/143 stopped by a\n"
-           "signal, with everything finished kept.\n");
+    printf("\n`synthvlm help COMMAND` explains one, `synthvlm help recipe` prints a commented recipe,\n"
+           "`synthvlm --version` the libraries in use. stdout is data, stderr is talk.\n\n"
+           "Exit codes: 0 done; 1 ran, but something fell short; 2 wrong usage, recipe or input; 3 a model or\n"
+           "library is missing or unfit; 4 disk, memory, network, or the run directory is in use; 130/143\n"
+           "stopped by a signal, with everything finished kept.\n");
 }
 
 static sv_status run(const sv_args *args, sv_error *err) {
@@ -45,7 +46,7 @@ const sv_command sv_cmd_help = {
     .group = "General",
     .usage = "[COMMAND | recipe]",
     .summary = "this overview, one command, or a commented recipe",
-    .about = "Example: synthvlm help recipe > my.yaml",
+    .about = "  synthvlm help recipe > my.yaml",
     .max_args = 1,
     .run = run,
 };

@@ -57,7 +57,7 @@ const sv_command sv_cmd_image_hash = {
              "look alike where few of the 64 bits differ. Without IMAGE the lines are read from stdin: {\"image\": \"a.png\"}, further fields are\n"
              "kept. An image that cannot be read has \"error\" instead, the others go on, and the exit code is 1. A recipe's\n"
              "score.gates.benchmark takes such a file.\n\n"
-             "Example: synthvlm image-hash benchmark/*.jpg > benchmark-hashes.jsonl",
+             "  synthvlm image-hash benchmark/*.jpg > benchmark-hashes.jsonl",
     .flags = flags,
     .max_args = -1,
     .run = run,

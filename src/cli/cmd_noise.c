@@ -15,8 +15,8 @@ static const sv_flag flags[] = {
 static const char about[] =
     "Writes what torch.randn(SHAPE, generator=torch.Generator('cpu').manual_seed(S)) gives, as raw little-endian float32. Earlier draws from the\n"
     "same generator are named with --before: they move it on, and an odd count of fewer than 16 values leaves one for the next such draw.\n\n"
-    "    synthvlm noise --seed 42 --shape 1x4x64x64 > latents.f32\n"
-    "    synthvlm noise --seed 42 --before 1x4x8x8 --shape 1x4x8x8 | od -A d -f | head\n";
+    "  synthvlm noise --seed 42 --shape 1x4x64x64 > latents.f32\n"
+    "  synthvlm noise --seed 42 --before 1x4x8x8 --shape 1x4x8x8 | od -A d -f | head\n";
 
 #define MOST_VALUES ((size_t)1 << 30)
 

@@ -82,7 +82,7 @@ const sv_command sv_cmd_resize = {
     .about = "Reads PNG, JPEG or WebP. The name of OUT chooses the format: .png holds the pixels exactly and in their mode (P stays P, LA stays\n"
              "LA); .jpg and .webp lose something; .raw, or - for stdout, is the bytes of the pixels without a header. Images of mode 1 and P are\n"
              "always resized with nearest, as Pillow does; LA and RGBA are weighted by alpha.\n\n"
-             "Example: synthvlm resize photo.jpg small.png --size 224x224 --filter bicubic --convert RGB",
+             "  synthvlm resize photo.jpg small.png --size 224x224 --filter bicubic --convert RGB",
     .flags = flags,
     .min_args = 2,
     .max_args = 2,

@@ -30,8 +30,8 @@ const sv_command sv_cmd_run = {
     .about = "Reads the captions in, judges them, draws candidates for the kept ones, scores and selects, exports, verifies, and prints a summary.\n"
              "Whatever is finished under the recipe's settings is never done again: after a crash, a kill or Ctrl-C the same call goes on.\n"
              "A changed setting makes new rows beside the old ones. See `synthvlm help recipe` for what a recipe can say.\n\n"
-             "Examples: synthvlm run recipes/demo.yaml -o demo-run\n"
-             "          synthvlm run demo-run --set select.keep=25%",
+             "  synthvlm run recipes/demo.yaml -o demo-run\n"
+             "  synthvlm run demo-run --set select.keep=25%",
     .flags = (const sv_flag[]){SV_RUN_FLAG_OUT, SV_RUN_FLAG_SET, SV_RUN_FLAG_WORKERS, SV_RUN_FLAG_STRICT, {"json", 0, NULL, "the summary as JSON"}, {0}},
     .min_args = 1,
     .max_args = 1,

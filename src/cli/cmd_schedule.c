@@ -19,9 +19,9 @@ static const char about[] =
     "Prints what diffusers' set_timesteps(N) would: {\"timesteps\": [...], \"sigmas\": [...] or null, \"init_noise_sigma\": x}. The timesteps are one for\n"
     "each call of the model, which can be more than N. An override does what Class.from_config(config, **override) does; \"_class_name\" in it\n"
     "changes the class. docs/SCHEDULERS.md has every key.\n\n"
-    "    synthvlm schedule --config model/scheduler/scheduler_config.json --steps 20\n"
-    "    synthvlm schedule --config scheduler_config.json --override euler --steps 20\n"
-    "    synthvlm schedule --config scheduler_config.json --override '{\"use_karras_sigmas\": true}' --steps 20\n";
+    "  synthvlm schedule --config model/scheduler/scheduler_config.json --steps 20\n"
+    "  synthvlm schedule --config scheduler_config.json --override euler --steps 20\n"
+    "  synthvlm schedule --config scheduler_config.json --override '{\"use_karras_sigmas\": true}' --steps 20\n";
 
 #define MOST_BYTES ((size_t)64 << 20)
 

@@ -23,7 +23,7 @@ const sv_command sv_cmd_score = {
     .usage = "RECIPE | DIR [-o DIR] [--set KEY=VALUE]…",
     .summary = "one stage: score the candidates that lack a score",
     .about = "Scores stored pictures under the current score settings. `run` does this while it draws; this stage is for other settings later.\n\n"
-             "Example: synthvlm score demo-run --set score.clip.prefix='a picture of'",
+             "  synthvlm score demo-run --set score.clip.prefix='a picture of'",
     .flags = (const sv_flag[]){SV_RUN_FLAG_OUT, SV_RUN_FLAG_SET, SV_RUN_FLAG_STRICT, {"json", 0, NULL, "the count as JSON"}, {0}},
     .min_args = 1,
     .max_args = 1,

@@ -71,9 +71,9 @@ const sv_command sv_cmd_select = {
              "count; lists of images by hand come before all. Needs no model, and images only to find near-duplicates the first time;\n"
              "selections with other settings stay beside each other, the last one is what `export` writes. Why an image was not picked:\n"
              "synthvlm show DIR ID. Fewer pairs than select.count asks for: exit code 1.\n\n"
-             "Examples: synthvlm select demo-run --set select.keep=25%\n"
-             "          synthvlm select demo-run --set select.by=clip --set 'select.min={clip: 0.28}'\n"
-             "          synthvlm select demo-run --set select.dedup.hash=phash --set select.exclude=rejected.txt",
+             "  synthvlm select demo-run --set select.keep=25%\n"
+             "  synthvlm select demo-run --set select.by=clip --set 'select.min={clip: 0.28}'\n"
+             "  synthvlm select demo-run --set select.dedup.hash=phash --set select.exclude=rejected.txt",
     .flags = (const sv_flag[]){SV_RUN_FLAG_OUT, SV_RUN_FLAG_SET, {"json", 0, NULL, "the result as JSON"}, {0}},
     .min_args = 1,
     .max_args = 1,

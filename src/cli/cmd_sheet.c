@@ -116,8 +116,8 @@ const sv_command sv_cmd_sheet = {
     .about = "Of a run directory: captions with their candidates side by side, scores below, the picked one framed.\n"
              "Of files: they keep their shape and are shown with their file names. A file that cannot be read leaves an empty place and a warning, and\n"
              "the exit code is 1.\n\n"
-             "Examples: synthvlm sheet demo-run\n"
-             "          synthvlm sheet images/*.jpg -o sheet.png --columns 6 --title \"First try\"",
+             "  synthvlm sheet demo-run\n"
+             "  synthvlm sheet images/*.jpg -o sheet.png --columns 6 --title \"First try\"",
     .flags = flags,
     .min_args = 1,
     .max_args = -1,

@@ -179,7 +179,7 @@ const sv_command sv_cmd_show = {
     .usage = "DIR ID [--json]",
     .summary = "one caption's or image's whole story: where from, how judged, how scored, why picked or not",
     .about = "ID is a caption's id, its number in the run, or an image such as 000000012-2.\n\n"
-             "Example: synthvlm show demo-run tt-000012",
+             "  synthvlm show demo-run tt-000012",
     .flags = flags,
     .min_args = 2,
     .max_args = 2,

@@ -78,7 +78,7 @@ const sv_command sv_cmd_ssim = {
     .about = "Prints one number, 1 for equal images. The default is scikit-image's structural_similarity of the grey images; --window gaussian is\n"
              "the one of Wang et al. 2004. --flavour torchmetrics mirrors the border and takes the mean over every pixel, as torchmetrics 1.4.2 and\n"
              "later; pytorch-msssim rounds its window to float32.\n\n"
-             "Example: synthvlm ssim a.png b.png --window gaussian --rgb",
+             "  synthvlm ssim a.png b.png --window gaussian --rgb",
     .flags = flags,
     .min_args = 2,
     .max_args = 2,

@@ -71,7 +71,7 @@ const sv_command sv_cmd_ssim_score = {
     .about = "The image is resized to base x base, from there to low x low and back (bilinear), and both are compared in grey by SSIM. One JSON\n"
              "line per image, in the order given: {\"image\", \"ssim_score\"}; an image that cannot be read has \"error\" instead, the others go\n"
              "on, and the exit code is 1. Without IMAGE the lines are read from stdin: {\"image\": \"a.png\"}, further fields are kept.\n\n"
-             "Example: synthvlm ssim-score --base 128 --low 56 images/*.jpg",
+             "  synthvlm ssim-score --base 128 --low 56 images/*.jpg",
     .flags = flags,
     .max_args = -1,
     .run = run,

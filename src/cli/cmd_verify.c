@@ -7,8 +7,10 @@
 #include "synthvlm/dataset.h"
 
 static void print_text(const char *path, const sv_verify_report *r) {
-    printf("%s: %s, %lld pairs, %lld images decoded, %lld files, %.1f MB\n", path, r->format, (long long)r->pairs, (long long)r->images,
-           (long long)r->files, (double)r->bytes / 1e6);
+    double size = (double)r->bytes;
+    const char *unit = size < 1e6 ? "KB" : size < 1e9 ? "MB" : "GB";
+    printf("%s: %s, %lld pairs, %lld images decoded, %lld files, %.1f %s\n", path, r->format, (long long)r->pairs, (long long)r->images,
+           (long long)r->files, size / (size < 1e6 ? 1e3 : size < 1e9 ? 1e6 : 1e9), unit);
     for (int f = 0; f < SV_FAULT_COUNT; f++) {
         int64_t n = r->count[f];
         if (!n) continue;
@@ -85,12 +87,12 @@ const sv_command sv_cmd_verify = {
     .name = "verify",
     .group = "Datasets",
     .usage = "DATASET [--images DIR] [--json] [--threads N]",
-    .summary = "checks a finished dataset: structure, captions, images, checksums",
+    .summary = "check a finished dataset: structure, captions, images, checksums",
     .about = "DATASET is a directory, a LLaVA JSON file, or a WebDataset shard; it need not be one of ours. Every image is decoded to its end, every\n"
              "archive read to its closing blocks, and where there is a SHA256SUMS, every file is compared with it and no other may be there.\n"
              "Prints how many pairs there are and each kind of fault with its first five places. Exit code 0: no fault; 1: faults; 2: not\n"
              "a dataset.\n\n"
-             "Example: synthvlm verify demo-run/dataset/llava",
+             "  synthvlm verify demo-run/dataset/llava",
     .flags = flags,
     .min_args = 1,
     .max_args = 1,

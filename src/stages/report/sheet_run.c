@@ -7,7 +7,10 @@
 #include "synthvlm/image.h"
 #include "synthvlm/stages.h"
 
-enum { MOST_COLUMNS = 8 };
+enum {
+    MOST_COLUMNS = 8,
+    MOST_SCORES = 2,             /* below a picture; more do not fit */
+};
 
 /* One picture of the sheet, owned. */
 typedef struct entry {
@@ -42,9 +45,14 @@ static sv_status fill_entry(sheet *s, entry *e, yyjson_val *candidate, const cha
     const char *selection = yyjson_get_str(yyjson_obj_get(candidate, "selection"));
     sv_buf note = {0};
     size_t i, n;
-    yyjson_val *name, *value;
+    yyjson_val *name, *value, *weighted = yyjson_obj_get(candidate, "weighted");
+    int told = 0;
+    if (yyjson_is_num(weighted)) {
+        sv_buf_printf(&note, "weighted %.3f", yyjson_get_num(weighted));
+        told++;
+    }
     yyjson_obj_foreach(yyjson_obj_get(candidate, "scores"), i, n, name, value) {
-        if (yyjson_is_num(value)) sv_buf_printf(&note, "%s%s %.3f", note.size ? "  " : "", yyjson_get_str(name), yyjson_get_num(value));
+        if (yyjson_is_num(value) && told++ < MOST_SCORES) sv_buf_printf(&note, "%s%s %.3f", note.size ? "  " : "", yyjson_get_str(name), yyjson_get_num(value));
     }
     e->note = note.data;
     e->caption = sv_strdup(caption);

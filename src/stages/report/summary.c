@@ -228,15 +228,22 @@ static void json_shares(yyjson_mut_doc *doc, yyjson_mut_val *root, const summary
     }
 }
 
-static void place(sv_buf *b, const char *label, const char *dir, const char *path, const char *remark) {
+enum { PLACE_WIDTH = 34 };
+
+static void place(sv_buf *b, const char *label, const char *dir, const char *path, int width, const char *remark) {
     sv_buf full = {0};
     sv_buf_printf(&full, "%s/%s", dir, path);
-    sv_buf_printf(b, "  %-10s %-34s %s\n", label, full.data ? full.data : path, remark);
+    sv_buf_printf(b, "  %-10s %-*s %s\n", label, width, full.data ? full.data : path, remark);
     sv_buf_free(&full);
 }
 
 static void text_places(const summary *s, sv_buf *b) {
     char remark[256];
+    int width = PLACE_WIDTH;
+    for (size_t i = 0; i < s->export_count; i++) {
+        int n = (int)(strlen(s->dir) + 1 + strlen(s->exports[i].path));
+        if (n > width) width = n;
+    }
     sv_buf_puts(b, "\n");
     for (size_t i = 0; i < s->export_count; i++) {
         const export_line *e = &s->exports[i];
@@ -244,11 +251,11 @@ static void text_places(const summary *s, sv_buf *b) {
         const char *unit = size < 1e6 ? "KB" : size < 1e9 ? "MB" : "GB";
         snprintf(remark, sizeof remark, "%lld %s, %.1f %s%s", (long long)e->pairs, e->pairs == 1 ? "pair" : "pairs",
                  size / (size < 1e6 ? 1e3 : size < 1e9 ? 1e6 : 1e9), unit, e->current ? "" : ", of an earlier selection");
-        place(b, i ? "" : "datasets", s->dir, e->path, remark);
+        place(b, i ? "" : "datasets", s->dir, e->path, width, remark);
     }
-    if (s->has_sheet) place(b, "sheet", s->dir, "sheet.png", "candidates of up to six captions, side by side");
+    if (s->has_sheet) place(b, "sheet", s->dir, "sheet.png", width, "candidates of up to six captions, side by side");
     snprintf(remark, sizeof remark, "why a pair was dropped: synthvlm show %.150s ID", s->dir);
-    place(b, "ledger", s->dir, "ledger.sqlite", remark);
+    place(b, "ledger", s->dir, "ledger.sqlite", width, remark);
 }
 
 /* ---- JSON ---- */
