@@ -30,6 +30,14 @@ static void print_json(const sv_select_report *r, yyjson_val *selection) {
     free(steps);
 }
 
+/* Of nothing there is no mean. */
+static void mean_text(char *to, size_t size, double v) {
+    if (isfinite(v))
+        snprintf(to, size, "%.4f", v);
+    else
+        snprintf(to, size, "-");
+}
+
 static void print_text(const char *dir, const sv_select_report *r, yyjson_val *selection) {
     char a[32], b[32], c[32];
     printf("%s: %s\n", dir, r->idle ? "the same selection as before" : "selected");
@@ -38,8 +46,13 @@ static void print_text(const char *dir, const sv_select_report *r, yyjson_val *s
     if (isfinite(r->cutoff)) printf(" down to %.4f", r->cutoff);
     putchar('\n');
     sv_cli_steps_text(stdout, selection);
-    if (r->mean_count) printf("%-12s %12s   %-10s %9s %9s\n", "", "", "mean of", "eligible", "picked");
-    for (size_t i = 0; i < r->mean_count; i++) printf("%-12s %12s   %-10s %9.4f %9.4f\n", "", "", r->means[i].name, r->means[i].before, r->means[i].after);
+    if (r->mean_count) printf("%-12s %12s   %-11s %9s %9s\n", "", "", "mean of", "eligible", "picked");
+    for (size_t i = 0; i < r->mean_count; i++) {
+        char before[32], after[32];
+        mean_text(before, sizeof before, r->means[i].before);
+        mean_text(after, sizeof after, r->means[i].after);
+        printf("%-12s %12s   %-11s %9s %9s\n", "", "", r->means[i].name, before, after);
+    }
 }
 
 static sv_status run(const sv_args *args, sv_error *err) {

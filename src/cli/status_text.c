@@ -148,7 +148,8 @@ static void limits(char *line, size_t size, yyjson_val *quota) {
 
 void sv_cli_steps_text(FILE *out, yyjson_val *selection) {
     static const struct { const char *key, *text; } counts[] = {
-        {"included", "included by hand"}, {"excluded", "excluded by hand"}, {"near_duplicates", "passed over: near-duplicates of better ones"},
+        {"included", "included by hand"}, {"excluded", "excluded by hand"}, {"judge_image", "left out: judge_image does not say yes"},
+        {"near_duplicates", "passed over: near-duplicates of better ones"},
         {"quota_full", "passed over: their source or concept had its share"}, {"quota_reserved", "passed over: places kept for the least of others"}};
     yyjson_val *steps = yyjson_obj_get(selection, "steps"), *quota;
     size_t i, n;
@@ -174,10 +175,10 @@ static void selection(FILE *out, yyjson_val *root) {
     sv_cli_steps_text(out, s);
     yyjson_val *means = yyjson_obj_get(s, "means");
     if (!yyjson_obj_size(means)) return;
-    fprintf(out, "%-12s %12s   %-10s %9s %9s\n", "", "", "mean of", "eligible", "picked");
+    fprintf(out, "%-12s %12s   %-11s %9s %9s\n", "", "", "mean of", "eligible", "picked");
     size_t i, max;
     yyjson_obj_foreach(means, i, max, name, mean) {
-        fprintf(out, "%-12s %12s   %-10s", "", "", yyjson_get_str(name));
+        fprintf(out, "%-12s %12s   %-11s", "", "", yyjson_get_str(name));
         real(out, yyjson_obj_get(mean, "before"));
         real(out, yyjson_obj_get(mean, "after"));
         fputc('\n', out);

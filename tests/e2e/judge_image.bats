@@ -106,7 +106,15 @@ picks() {
     # A limit that nothing reaches.
     run synthvlm select run --set score.judge_image.min=1 --set score.judge_image.ask=all
     [ "$status" -eq 1 ]
-    says 'score.judge_image says no to'
+    says 'score.judge_image does not say yes to'
+    says 'lower score.judge_image.min'
+    [[ "$output" != *nan* ]]                  # of no pair there is no mean
+    # The same of a share: why nothing was picked is the veto, and the summary says so.
+    run synthvlm run run --set score.judge_image.min=1 --set score.judge_image.ask=all --set select.count=null --set select.keep=50%
+    [ "$status" -eq 0 ] || { echo "$output"; return 1; }
+    says 'nothing was picked: score.judge_image says yes to none of 20 candidates'
+    says '20   left out: judge_image does not say yes'
+    [[ "$output" =~ weighted\ +[0-9.]+\ +-[[:space:]] ]]
 }
 
 @test "tie-break: of pictures that score alike the one that the model is surer of" {

@@ -204,6 +204,14 @@ static void add_share_table(sv_buf *b, const sv_export_facts *f) {
     }
 }
 
+/* Of nothing there is no mean. */
+static void add_mean(sv_buf *b, double v) {
+    if (isfinite(v))
+        sv_buf_printf(b, " %.4f |", v);
+    else
+        sv_buf_puts(b, " - |");
+}
+
 static sv_status write_readme(sv_export_job *job, const sv_exporter *format, const sv_export_counts *counts, sv_error *err) {
     sv_buf b = {0};
     sv_buf_puts(&b, "---\npretty_name: ");
@@ -234,7 +242,10 @@ static sv_status write_readme(sv_export_job *job, const sv_exporter *format, con
         sv_buf_puts(&b, "\nWhat judges say that had no part in the ranking:\n\n| judge | mean over what could be picked | over the pairs |\n| --- | --- | --- |\n");
     for (size_t i = 0; i < job->facts->opinion_count; i++) {
         const sv_mean *m = &job->facts->opinions[i];
-        sv_buf_printf(&b, "| %s | %.4f | %.4f |\n", m->name, m->before, m->after);
+        sv_buf_printf(&b, "| %s |", m->name);
+        add_mean(&b, m->before);
+        add_mean(&b, m->after);
+        sv_buf_putc(&b, '\n');
     }
     sv_status st = sv_buf_ok(&b, err);
     if (st == SV_OK) st = sv_export_file(job, "README.md", b.data, b.size, err);

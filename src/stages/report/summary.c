@@ -22,7 +22,8 @@ typedef struct reasons {
 
 /* What the steps of a selection after its ranking did. */
 static const struct { const char *key, *text; } step_names[] = {
-    {"included", "included by hand"}, {"excluded", "excluded by hand"}, {"near_duplicates", "near-duplicates of better ones"},
+    {"included", "included by hand"}, {"excluded", "excluded by hand"}, {"judge_image", "left out: judge_image does not say yes"},
+    {"near_duplicates", "near-duplicates of better ones"},
     {"quota_full", "over the quota of their source or concept"}, {"quota_reserved", "in places kept for the least of others"}};
 enum { STEPS = sizeof step_names / sizeof step_names[0] };
 
@@ -90,6 +91,9 @@ static sv_status add_share(void *user, const sv_share *row, sv_error *err) {
     return SV_OK;
 }
 
+/* Of nothing there is no mean: null. */
+static double number_or_nan(yyjson_val *v) { return yyjson_is_num(v) ? yyjson_get_num(v) : NAN; }
+
 static sv_status read_selection(sv_ledger *l, summary *s, sv_error *err) {
     char *json = NULL;
     SV_TRY(sv_ledger_selection_json(l, &json, err));
@@ -98,14 +102,14 @@ static sv_status read_selection(sv_ledger *l, summary *s, sv_error *err) {
     yyjson_val *root = yyjson_doc_get_root(doc), *cutoff = yyjson_obj_get(root, "cutoff"), *name, *mean;
     const char *by = yyjson_get_str(yyjson_obj_get(root, "by"));
     snprintf(s->by, sizeof s->by, "%s", by ? by : "");
-    s->cutoff = yyjson_is_num(cutoff) ? yyjson_get_num(cutoff) : NAN;
+    s->cutoff = number_or_nan(cutoff);
     size_t i, n;
     yyjson_obj_foreach(yyjson_obj_get(root, "means"), i, n, name, mean) {
         if (s->mean_count == MOST_MEANS) break;
         sv_mean *m = &s->means[s->mean_count++];
         snprintf(m->name, sizeof m->name, "%s", yyjson_get_str(name));
-        m->before = yyjson_get_num(yyjson_obj_get(mean, "before"));
-        m->after = yyjson_get_num(yyjson_obj_get(mean, "after"));
+        m->before = number_or_nan(yyjson_obj_get(mean, "before"));
+        m->after = number_or_nan(yyjson_obj_get(mean, "after"));
     }
     yyjson_val *steps = yyjson_obj_get(root, "steps");
     for (size_t step = 0; step < STEPS; step++) s->steps[step] = yyjson_get_sint(yyjson_obj_get(steps, step_names[step].key));
@@ -185,6 +189,8 @@ static void text_funnel(const summary *s, sv_buf *b) {
         line(b, "asked", s->judge_image.texts, "pictures of judge_image");
         sv_buf_printf(b, " by %lld requests, %lld tokens in, %lld out\n", (long long)s->judge_image.requests, (long long)s->judge_image.tokens_in,
                       (long long)s->judge_image.tokens_out);
+        if (s->judge_image.unclear) sv_buf_printf(b, "             %9lld   neither yes nor no\n", (long long)s->judge_image.unclear);
+        if (s->judge_image.failed) sv_buf_printf(b, "             %9lld   refused by the server\n", (long long)s->judge_image.failed);
     }
     line(b, "eligible", f->eligible, "");
     sv_buf_printf(b, "pictures of %lld captions\n", (long long)f->eligible_captions);
@@ -195,10 +201,22 @@ static void text_funnel(const summary *s, sv_buf *b) {
     sv_buf_putc(b, '\n');
 }
 
+static void mean_text(sv_buf *b, double v) {
+    if (isfinite(v))
+        sv_buf_printf(b, " %10.4f", v);
+    else
+        sv_buf_printf(b, " %10s", "-");
+}
+
 static void text_means(const summary *s, sv_buf *b) {
     if (!s->mean_count) return;
     sv_buf_printf(b, "\n  mean score     %8s   selected\n", s->own ? "taken in" : "drawn");
-    for (size_t i = 0; i < s->mean_count; i++) sv_buf_printf(b, "  %-14s %8.4f   %8.4f\n", s->means[i].name, s->means[i].before, s->means[i].after);
+    for (size_t i = 0; i < s->mean_count; i++) {
+        sv_buf_printf(b, "  %-12s", s->means[i].name);
+        mean_text(b, s->means[i].before);
+        mean_text(b, s->means[i].after);
+        sv_buf_putc(b, '\n');
+    }
 }
 
 /* Where the captions are from, and the pairs; one source alone needs no table. */
@@ -276,6 +294,8 @@ static void json_judge(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *ke
     yyjson_mut_obj_add_sint(doc, j, "tokens_out", c->tokens_out);
 }
 
+static yyjson_mut_val *mean_json(yyjson_mut_doc *doc, double v) { return isfinite(v) ? yyjson_mut_real(doc, v) : yyjson_mut_null(doc); }
+
 static char *to_json(const summary *s) {
     const sv_funnel *f = &s->funnel;
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
@@ -308,8 +328,8 @@ static char *to_json(const summary *s) {
     yyjson_mut_val *means = yyjson_mut_obj_add_obj(doc, o, "means");
     for (size_t i = 0; i < s->mean_count; i++) {
         yyjson_mut_val *m = yyjson_mut_obj_add_obj(doc, means, s->means[i].name);
-        yyjson_mut_obj_add_real(doc, m, "before", s->means[i].before);
-        yyjson_mut_obj_add_real(doc, m, "after", s->means[i].after);
+        yyjson_mut_obj_add_val(doc, m, "before", mean_json(doc, s->means[i].before));
+        yyjson_mut_obj_add_val(doc, m, "after", mean_json(doc, s->means[i].after));
     }
     json_shares(doc, o, s);
     yyjson_mut_val *exports = yyjson_mut_obj_add_arr(doc, o, "datasets");

@@ -471,7 +471,7 @@ static sv_status fell_short(const contest *c, int64_t unscored, sv_error *err) {
     if (repeats) sv_buf_printf(&why, "; %lld repeat a better one", (long long)repeats);
     if (over) sv_buf_printf(&why, "; %lld are over a quota", (long long)over);
     if (c->excluded) sv_buf_printf(&why, "; %lld are excluded by hand", (long long)c->excluded);
-    if (c->vetoed) sv_buf_printf(&why, "; score.judge_image says no to %lld", (long long)c->vetoed);
+    if (c->vetoed) sv_buf_printf(&why, "; score.judge_image does not say yes to %lld", (long long)c->vetoed);
     if (unscored) sv_buf_printf(&help, "%lld images have no score yet: synthvlm score %s; or ", (long long)unscored, c->run->dir);
     sv_buf limits = {0};
     tell_limits(c, &limits);
@@ -479,7 +479,8 @@ static sv_status fell_short(const contest *c, int64_t unscored, sv_error *err) {
     sv_buf_free(&limits);
     if (repeats) sv_buf_puts(&help, "lower select.dedup.distance; or ");
     if (over) sv_buf_puts(&help, "widen select.quotas; or ");
-    if (c->s.eligible > c->s.picked + repeats + over) sv_buf_puts(&help, "raise select.per_caption; or ");
+    if (c->vetoed) sv_buf_puts(&help, "lower score.judge_image.min; or ");
+    if (c->s.eligible > c->s.picked + repeats + over + c->vetoed) sv_buf_puts(&help, "raise select.per_caption; or ");
     sv_buf_puts(&help, "draw more captions (captions.sample, or more sources) or more images of each (generate.candidates)");
     sv_status st = why.failed || help.failed ? sv_fail_memory(err, "select.count", 0) : sv_fail(err, SV_SHORT, "select.count", "%s", why.data);
     if (st == SV_SHORT) sv_hint(err, st, "%s", help.data);
@@ -506,6 +507,30 @@ static sv_status find_dropped(contest *c, sv_error *err) {
     return sv_ledger_dropped(c->run->ledger, rounds.id, &c->dropped, &c->dropped_count, err);
 }
 
+static sv_status add_failure(void *user, const char *name, int64_t count, sv_error *err) {
+    (void)err;
+    sv_buf *why = user;
+    sv_buf_printf(why, "%s %lld by %s", strchr(why->data, ':') ? "," : ":", (long long)count, name);
+    return SV_OK;
+}
+
+/* No candidate at all: not drawn yet, not scored yet, or every one of them failed, which drawing again would not change. */
+static sv_status nothing_there(const sv_rundir *run, int64_t unscored, sv_error *err) {
+    sv_funnel f;
+    SV_TRY(sv_ledger_funnel(run->ledger, &f, err));
+    if (unscored || f.drawn > 0 || f.failed <= 0) {
+        sv_fail(err, SV_E_INPUT, run->dir, unscored ? "none of the images has been scored yet" : "there are no images to select from");
+        return sv_hint(err, SV_E_INPUT, "synthvlm %s %s", unscored ? "score" : "generate", run->dir);
+    }
+    sv_buf why = {0};
+    sv_buf_printf(&why, "there are no images to select from, because all %lld candidates failed", (long long)f.failed);
+    sv_status st = sv_ledger_tally(run->ledger, SV_TALLY_FAILURES, add_failure, &why, err);
+    if (st == SV_OK) st = why.failed ? sv_fail_memory(err, run->dir, 0) : sv_fail(err, SV_E_INPUT, run->dir, "%s", why.data);
+    if (st == SV_E_INPUT) sv_hint(err, st, "synthvlm show %s ID says what happened to each; it takes another model, or other settings of generate or score.gates", run->dir);
+    sv_buf_free(&why);
+    return st;
+}
+
 /* Meets every candidate, brings the picks to the front, and says all that is to be stored about them. *settings is malloc. */
 static sv_status decide(contest *c, char **settings, int64_t *unscored, sv_error *err) {
     sv_rundir *run = c->run;
@@ -518,10 +543,7 @@ static sv_status decide(contest *c, char **settings, int64_t *unscored, sv_error
     SV_TRY(sv_quotas_open(&c->quotas, c->settings->quotas, run->ledger, err));
     SV_TRY(sv_ledger_each_scored(run->ledger, c->s.scope, c->s.generate, c->setups, c->scorers, meet, c, unscored, err));
     SV_TRY(end_group(c, err));
-    if (!c->s.candidates) {
-        sv_fail(err, SV_E_INPUT, run->dir, *unscored ? "none of the images has been scored yet" : "there are no images to select from");
-        return sv_hint(err, SV_E_INPUT, "synthvlm %s %s", *unscored ? "score" : "generate", run->dir);
-    }
+    if (!c->s.candidates) return nothing_there(run, *unscored, err);
     SV_TRY(check_included(c, err));
     c->s.asked = asked(c);
     SV_TRY(pick(c, err));
@@ -566,8 +588,11 @@ static sv_status hold(contest *c, sv_select_report *report, sv_error *err) {
         sv_say(&run->o.log, SV_LOG_INFO, "score.judge_image has not been asked about %lld of the picks; synthvlm run %s asks", (long long)c->opinions.unasked, run->dir);
     if (!c->s.eligible)
         sv_say(&run->o.log, SV_LOG_WARN, "nothing was picked: no candidate reaches select.min");
-    else if (!c->s.picked)
+    else if (!c->s.asked)
         sv_say(&run->o.log, SV_LOG_WARN, "nothing was picked: of %lld captions the share asked for is less than one", (long long)c->s.captions);
+    else if (!c->s.picked)
+        sv_say(&run->o.log, SV_LOG_WARN, c->vetoed ? "nothing was picked: score.judge_image says yes to none of %lld candidates"
+                                                   : "nothing was picked: select.quotas leave no place to any of %lld candidates", (long long)c->s.eligible);
     return c->settings->count != INT64_MIN && isnan(c->settings->keep) && c->s.picked < c->s.asked ? fell_short(c, unscored, err) : SV_OK;
 }
 
