@@ -90,6 +90,19 @@ static void sharegpt4v(void **state) {
     assert_rows("SELECT text FROM captions WHERE number > 1", "hi\nindeed\n");
 }
 
+/* A comma or a tab without quotes around the text would cut the caption. */
+static void rows_longer_than_the_first(void **state) {
+    sv_curate_report r;
+    static const char csv[] = "id,caption\n1,a dog, running\n2,\"a dog, running\"\n3,a cat,,\n4,\"a, b\",c\n", tsv[] = "caption\tid\na dog\t5\na\tdog\t6\n",
+                      plain[] = "7,a bird,more\n";
+    put("long.csv", csv, sizeof csv - 1);
+    put("long.tsv", tsv, sizeof tsv - 1);
+    put("plain.csv", plain, sizeof plain - 1);
+    OK(curate("{path: long.csv}, {path: long.tsv}, {path: plain.csv, text: \"2\", id: \"1\"}", "", &r));
+    assert_rows("SELECT id, text FROM captions ORDER BY number", "2|a dog, running\n3|a cat\n5|a dog\n7|a bird\n");
+    assert_rows("SELECT line, reason FROM ingest_faults ORDER BY source, line", "2|extra_field\n5|extra_field\n3|extra_field\n");
+}
+
 static void conceptual_captions(void **state) {
     sv_curate_report r;
     static const char cc3m[] = "a dog \"runs\"\thttp://a.b/1\n\"quoted as it is\"\thttps://a.b/2\nno address\n",
@@ -202,6 +215,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(arrays_are_read_item_by_item, set_up, tear_down),
         cmocka_unit_test_setup_teardown(broken_arrays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(sharegpt4v, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rows_longer_than_the_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(conceptual_captions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(endless_quote, set_up, tear_down),
         cmocka_unit_test_setup_teardown(parquet, set_up, tear_down),

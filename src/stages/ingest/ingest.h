@@ -69,6 +69,7 @@ typedef struct sv_reader {
     sv_buf file_names;
     sv_buf record, number;       /* the csv record with its quotes undone; an integer id in words */
     int columns[5];              /* of text, id, source, license, image; -1: none */
+    size_t named;                /* columns that the first row names; 0: it names none */
     sv_buf fields;               /* size_t pairs: begin and end of every field */
     struct sv_parquet *parquet;  /* DuckDB at work; NULL for every other format */
 } sv_reader;

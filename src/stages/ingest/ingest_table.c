@@ -160,6 +160,7 @@ static sv_status open_table(sv_reader *r, bool csv, sv_error *err) {
     SV_TRY(read_record(r, csv, &line, &open_line, &end, err));
     if (end) return SV_OK;   /* an empty file: told by who counts the rows */
     if (open_line) return sv_fail(err, SV_E_INPUT, r->path, "the quote opened on line %lld is never closed", (long long)open_line);
+    r->named = field_count(r);
     for (int i = 0; i < 5; i++) r->columns[i] = find_column(r, wanted[i]);
     if (r->columns[0] >= 0 && r->image && r->columns[4] < 0)
         return sv_hint(err, sv_fail(err, SV_E_INPUT, r->path, "has no column \"%s\" with the names of pictures", r->image), "set the source's `image` to its name");
@@ -180,6 +181,15 @@ static const char *take(sv_reader *r, int what, size_t *size) {
     return field_at(r, (size_t)r->columns[what], size);
 }
 
+/* A row with more fields than there are names has most likely a separator inside its text, which would go in cut. Empty fields at its end say nothing. */
+static bool is_too_long(const sv_reader *r) {
+    for (size_t i = r->named, n; r->named && i < field_count(r); i++) {
+        field_at(r, i, &n);
+        if (n) return true;
+    }
+    return false;
+}
+
 static sv_status next_record(sv_reader *r, bool csv, sv_record *out, bool *end, sv_error *err) {
     int64_t open_line;
     SV_TRY(read_record(r, csv, &out->line, &open_line, end, err));
@@ -193,7 +203,14 @@ static sv_status next_record(sv_reader *r, bool csv, sv_record *out, bool *end, 
     bool pair = r->format == &sv_reader_cc3m || r->format == &sv_reader_cc12m;
     if (!out->text || (pair && field_count(r) < 2)) {
         out->text = NULL;
-        sv_record_fault(out, "missing_field", "the row has %zu fields, the caption is in column %d", field_count(r), r->columns[0] + 1);
+        if (pair) sv_record_fault(out, "missing_field", "the row has %zu of the two fields, caption and address", field_count(r));
+        else sv_record_fault(out, "missing_field", "the caption is in column %d, and the row ends with column %zu", r->columns[0] + 1, field_count(r));
+        return SV_OK;
+    }
+    if (is_too_long(r)) {
+        out->text = NULL;
+        sv_record_fault(out, "extra_field", "the row has %zu fields, and the first row names %zu: a text with a %s in it needs quotes", field_count(r), r->named,
+                        csv ? "comma" : "tab");
         return SV_OK;
     }
     if (!sv_record_check_text(out, r->settings->text, out->text, out->text_size)) return SV_OK;
