@@ -176,7 +176,7 @@ static sv_status fail_no_index(const char *path, const char *index, sv_error *er
     if (in.part)
         return sv_hint(err, SV_E_MODEL, "the parts of a model are there, but not the file that says which kind it is: copy model_index.json from the original, or export "
                        "again with `optimum-cli export onnx --model MODEL %s`", path);
-    if (in.scorer) return sv_hint(err, SV_E_MODEL, "%s looks like a scorer (CLIP), not a text-to-image model", path);
+    if (in.scorer) return sv_hint(err, SV_E_MODEL, "%s looks like a scorer (CLIP, SigLIP or BLIP), not a text-to-image model", path);
     if (in.graph)
         return sv_hint(err, SV_E_MODEL, "%s holds graphs, but neither model_index.json (a text-to-image model) nor preprocessor_config.json (a scorer): copy what is "
                        "missing from the original, or export again with `optimum-cli export onnx --model MODEL %s`", path, path);

@@ -100,7 +100,11 @@ const char *sv_pipeline_family(const sv_pipeline *p) {
 }
 
 sv_status sv_pipeline_scheduler(const sv_pipeline *p, const char *override, sv_scheduler **out, sv_error *err) {
-    return sv_scheduler_open_amended(out, p->dir.scheduler, override, p->family->amend, err);
+    sv_status st = sv_scheduler_open_amended(out, p->dir.scheduler, override, p->family->amend, err);
+    if (st != SV_E_INPUT || !err || (override && *override)) return st;
+    /* The model's own file is at fault, not what the caller asked for. */
+    snprintf(err->what, sizeof err->what, "%s/scheduler/scheduler_config.json", p->dir.path);
+    return err->status = SV_E_MODEL;
 }
 
 int sv_pipeline_multiple(const sv_pipeline *p) {

@@ -121,3 +121,34 @@ jobs_of() {   # jobs_of DIR "more keys": a line of txt2img for every good pictur
     fails_with 3 synthvlm run none.yaml -o none
     says 'it must be a plugin for ONNX Runtime'
 }
+
+@test "numbers that are none: every candidate is recorded as failed with the next k tried, and select says why there is nothing" {
+    MODEL=$T/broken
+    cp -r "$(model tiny-sd15)" "$MODEL"
+    chmod -R u+w "$MODEL"
+    # A bias of the decoder becomes NaN: in the file a tensor's bytes follow its name, a tag and a length.
+    name=post_quant_conv.bias
+    at=$(grep -abo "$name" "$MODEL/vae_decoder/model.onnx" | tail -1 | cut -d: -f1)
+    printf '\0\0\300\177' | dd of="$MODEL/vae_decoder/model.onnx" bs=1 seek=$((at + ${#name} + 2)) conv=notrunc status=none
+    captions 2
+    recipe nan "retries: 1"
+    run synthvlm run nan.yaml -o nan
+    [ "$status" = 2 ]
+    [[ "$output" == *'there are no images to select from, because all 6 candidates failed: 6 by not_finite (synthvlm show nan ID '* ]]
+    [ "$(sqlite3 nan/ledger.sqlite "SELECT group_concat(DISTINCT k || ' ' || outcome || ' ' || reason) FROM candidates")" = '0 failed not_finite,1 failed not_finite,2 failed not_finite' ]
+    [ -z "$(find nan -name '*.png')" ]
+    # The weights as they should be are another model: drawn anew in the same directory.
+    cp "$(model tiny-sd15)/vae_decoder/model.onnx" "$MODEL/vae_decoder/model.onnx"
+    synthvlm run nan
+    [ "$(sqlite3 nan/ledger.sqlite "SELECT count(*) FROM candidates WHERE outcome = 'ok'")" = 4 ]
+}
+
+@test "a scheduler's file that is at fault is named" {
+    MODEL=$T/odd
+    cp -r "$(model tiny-sd15)" "$MODEL"
+    chmod -R u+w "$MODEL"
+    sed -i 's/{/{"frobnicate": true,/' "$MODEL/scheduler/scheduler_config.json"
+    run synthvlm txt2img -m "$MODEL" -p x --steps 1 -o x.png
+    [ "$status" = 3 ]
+    [[ "$output" == *'odd/scheduler/scheduler_config.json: unknown key "frobnicate"'* ]]
+}

@@ -510,7 +510,7 @@ static sv_status find_dropped(contest *c, sv_error *err) {
 static sv_status add_failure(void *user, const char *name, int64_t count, sv_error *err) {
     (void)err;
     sv_buf *why = user;
-    sv_buf_printf(why, "%s %lld by %s", strchr(why->data, ':') ? "," : ":", (long long)count, name);
+    sv_buf_printf(why, "%s %lld by %s", why->data && strchr(why->data, ':') ? "," : ":", (long long)count, name);
     return SV_OK;
 }
 
@@ -526,7 +526,8 @@ static sv_status nothing_there(const sv_rundir *run, int64_t unscored, sv_error 
     sv_buf_printf(&why, "there are no images to select from, because all %lld candidates failed", (long long)f.failed);
     sv_status st = sv_ledger_tally(run->ledger, SV_TALLY_FAILURES, add_failure, &why, err);
     if (st == SV_OK) st = why.failed ? sv_fail_memory(err, run->dir, 0) : sv_fail(err, SV_E_INPUT, run->dir, "%s", why.data);
-    if (st == SV_E_INPUT) sv_hint(err, st, "synthvlm show %s ID says what happened to each; it takes another model, or other settings of generate or score.gates", run->dir);
+    if (st == SV_E_INPUT) sv_hint(err, st, "synthvlm show %s ID says what happened to each; it takes another model, or other settings of generate or of score.gates",
+                                   run->dir);
     sv_buf_free(&why);
     return st;
 }
