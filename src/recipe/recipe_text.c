@@ -210,12 +210,18 @@ static void help_exports(sv_buf *b, yyjson_val *list) {
     }
 }
 
+/* A list that may be left out is a comment: an example in force would ask for files that are not there. */
 static void help_list(sv_buf *b, const sv_section *s, yyjson_val *list, int indent) {
-    const char *lead = "- ";
+    const char *lead = s->optional ? "#   - " : "  - ", *next = s->optional ? "#     " : "    ";
+    size_t start = b->size;
+    indent_by(b, indent);
+    sv_buf_printf(b, "%s%s:", s->optional ? "# " : "", s->key);
+    pad_to(b, start, COMMENT_COLUMN);
+    sv_buf_printf(b, "  # %s\n", s->help);
     for (const sv_option *o = s->options; o->name; o++) {
         if (o->later) continue;
         help_option(b, o, yyjson_obj_get(yyjson_arr_get_first(list), o->name), indent, lead);
-        lead = "  ";
+        lead = next;
     }
 }
 
@@ -248,9 +254,7 @@ static void help_plain(sv_buf *b, const sv_section *s, yyjson_val *value, int in
 
 static void help_section(sv_buf *b, const sv_section *s, yyjson_val *object, int indent) {
     for (const sv_section *c = s->children; c && c->key; c++) {
-        if (c->kind != SV_SECTION_LIST) continue;
-        help_title(b, c, indent);
-        help_list(b, c, yyjson_obj_get(object, c->key), indent + 2);
+        if (c->kind == SV_SECTION_LIST) help_list(b, c, yyjson_obj_get(object, c->key), indent);
     }
     for (const sv_option *o = s->options; o && o->name; o++) {
         if (o->later) continue;
@@ -282,6 +286,7 @@ sv_status sv_recipe_help(char **text, sv_error *err) {
     if (st == SV_OK) {
         sv_buf b = {0};
         sv_buf_puts(&b, "# A synthvlm recipe with every key and its default; whatever is left out has the default.\n"
+                        "# Examples, not defaults: name, sources, process, both models, select.keep, export.\n"
                         "# Paths are relative to this file. --set section.key=VALUE lays a value over it; its paths are relative to the\n"
                         "# working directory.\n\n");
         help_section(&b, &sv_recipe_section, yyjson_doc_get_root(doc), 0);
