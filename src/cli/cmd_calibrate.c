@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "stats_args.h"
 #include "synthvlm/calibrate.h"
 
 enum { MOST_LINES = 11 };        /* thresholds of a statistic on the screen */
@@ -15,16 +15,7 @@ static const sv_flag flags[] = {
     {"good", 0, "FIELD", "field with the label, true or false (default good)"},
     {"all", 0, NULL, "every threshold of every statistic, not only a few"},
     {"json", 0, NULL, "the whole answer as JSON"},
-    {"view", 0, "NAME", "text that is measured: bare, llava or data-juicer (default bare)"},
-    {"char-rep-len", 0, "N", "characters per n-gram of char_rep_ratio (default 10)"},
-    {"word-rep-len", 0, "N", "words per n-gram of word_rep_ratio (default 10)"},
-    {"flagged", 0, "FILE", "flagged words, {\"en\": [\"word\", ...]}: adds flagged_words_ratio"},
-    {"lang", 0, "CODE", "language of the flagged words (default en)"},
-    {"lm", 0, "FILE", "language model, ARPA (.gz too) or KenLM binary, over the pieces of --spm: adds perplexity"},
-    {"spm", 0, "FILE", "SentencePiece model of the perplexity"},
-    {"tokenizer", 0, "DIR", "CLIP tokenizer: adds num_token"},
-    {"lang-model", 0, "FILE", "fastText model of languages: adds lang and lang_score"},
-    {"threads", 0, "N", "threads (default: all cores)"},
+    SV_STATS_FLAGS,
     {0}};
 
 static const char about[] =
@@ -119,8 +110,8 @@ static sv_status show(const char *json, bool all, sv_error *err) {
     return SV_OK;
 }
 
-/* Exit code 1 if lines were left out, or if what was asked for was not reached. */
-static sv_status judge(const char *json) {
+/* Exit code 1 if lines were left out, or if what was asked for (wants: a share was) was not reached. */
+static sv_status judge(const char *json, bool wants) {
     yyjson_doc *doc = yyjson_read(json, strlen(json), 0);
     yyjson_val *root = yyjson_doc_get_root(doc), *p = yyjson_obj_get(root, "proposal");
     double faults = number(root, "faults");
@@ -128,8 +119,9 @@ static sv_status judge(const char *json) {
     bool missed = p && !yyjson_get_bool(yyjson_obj_get(p, "reached"));
     if (faults > 0) fprintf(stderr, "synthvlm: calibrate: %.0f unusable line%s left out; the first: %s\n", faults, faults == 1 ? "" : "s", first ? first : "");
     if (missed) fprintf(stderr, "synthvlm: calibrate: no list reaches what was asked for; the best one found is shown\n");
+    if (wants && !p) fprintf(stderr, "synthvlm: calibrate: no line has a label, so there is no list of the share asked for (--good names the field with the label)\n");
     yyjson_doc_free(doc);
-    return faults > 0 || missed ? SV_SHORT : SV_OK;
+    return faults > 0 || missed || (wants && !p) ? SV_SHORT : SV_OK;
 }
 
 static sv_status run(const sv_args *args, sv_error *err) {
@@ -160,7 +152,7 @@ static sv_status run(const sv_args *args, sv_error *err) {
     else if (st == SV_OK) st = show(json, sv_arg_on(args, "all"), err);
     if (st == SV_OK) {
         fflush(stdout);
-        st = judge(json);
+        st = judge(json, sv_arg(args, "precision") || sv_arg(args, "recall"));
     }
     free(json);
     return st;
