@@ -14,7 +14,7 @@ static const sv_flag flags[] = {{"json", 0, NULL, "everything as one JSON object
                                 {0}};
 
 static const char about[] =
-    "Reads a text-to-image directory (diffusers' layout, ONNX parts) or a CLIP or SigLIP directory, without loading it: family, parts with their\n"
+    "Reads a text-to-image directory (diffusers' layout, ONNX parts) or one of CLIP, SigLIP or BLIP, without loading it: family, parts with their\n"
     "tensors and sizes, tokenizers, scheduler, sizes of pictures, memory for the weights on a CPU. If parts are missing it says which, and\n"
     "the command that gets them, and the exit code is 1.\n"
     "\n"

@@ -52,6 +52,7 @@ static sv_status write_settings(sv_paint_note *note, sv_pipeline *p, const sv_pa
     if (o->vae_tile) yyjson_mut_obj_add_int(doc, root, "vae_tile", o->vae_tile);
     if (text->clip_skip) yyjson_mut_obj_add_int(doc, root, "clip_skip", text->clip_skip);
     if (text->max_sequence_length) yyjson_mut_obj_add_int(doc, root, "max_sequence_length", text->max_sequence_length);
+    if (text->windows) yyjson_mut_obj_add_str(doc, root, "long_captions", "windows");
     if (begins[o->from]) {
         yyjson_mut_obj_add_str(doc, root, "begins_with", begins[o->from]);
         add_if_set(doc, root, "strength", o->strength);
