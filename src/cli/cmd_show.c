@@ -27,7 +27,7 @@ static void print_caption(yyjson_val *root) {
     yyjson_val *from = yyjson_obj_get(root, "read_from");
     printf("caption    %s (number %lld)\n", text(root, "id"), (long long)yyjson_get_sint(yyjson_obj_get(root, "number")));
     printf("text       %s\n", text(root, "caption"));
-    printf("read from  %s, line %lld\n", text(from, "path"), (long long)yyjson_get_sint(yyjson_obj_get(from, "line")));
+    printf("read from  %s, line %lld\n", strcmp(text(from, "path"), "-") == 0 ? "standard input" : text(from, "path"), (long long)yyjson_get_sint(yyjson_obj_get(from, "line")));
     yyjson_val *picture = yyjson_obj_get(root, "picture");
     if (picture) printf("picture    %s in %s\n", text(picture, "name"), text(picture, "folder"));
     if (*text(root, "source")) printf("source     %s\n", text(root, "source"));
@@ -127,7 +127,7 @@ static void print_candidate(yyjson_val *c) {
     printf("image      %s, ", text(c, "candidate"));
     if (yyjson_is_num(yyjson_obj_get(c, "seed"))) printf("seed %llu, ", (unsigned long long)yyjson_get_uint(yyjson_obj_get(c, "seed")));
     else printf("its own picture, not generated, ");
-    printf("setup %.8s%s: ", text(c, "setup"), yyjson_get_bool(yyjson_obj_get(c, "current")) ? "" : " (not the current one)");
+    printf("setup %.8s%s\n%-10s ", text(c, "setup"), yyjson_get_bool(yyjson_obj_get(c, "current")) ? "" : " (not the current one)", "");
     if (strcmp(text(c, "outcome"), "ok") != 0) {
         bool pruned = strcmp(text(c, "outcome"), "pruned") == 0;
         printf("%s%s%s%s\n", pruned ? "given up half-drawn" : "failed, ", text(c, "reason"), *text(c, "detail") ? ": " : "", text(c, "detail"));

@@ -171,11 +171,13 @@ static sv_status put_rounds(answer *a, yyjson_mut_val *o, sv_ledger *l, int64_t 
     return sv_ledger_each_stop_reason(l, rounds, add_stop, &c, err);
 }
 
+enum { LEAST_SECONDS = 2 };   /* images of one call end together: a speed measured over less says nothing */
+
 /* Speed and time left, while somebody is at work. */
 static sv_status put_speed(answer *a, yyjson_mut_val *o, sv_ledger *l, sv_stage stage, int64_t left, sv_error *err) {
     sv_rate r;
     SV_TRY(sv_ledger_rate(l, stage, 500, &r, err));
-    if (r.count < 2 || r.seconds <= 0) return SV_OK;
+    if (r.count < 2 || r.seconds < LEAST_SECONDS) return SV_OK;
     double rate = (double)(r.count - 1) / r.seconds;
     put_real(a, o, "per_second", rate);
     put_real(a, o, "last_seconds_ago", (double)(sv_wall_ms() - r.last_ms) / 1000);
