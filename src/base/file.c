@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -65,6 +66,24 @@ sv_status sv_file_read(const char *path, size_t limit, char **data, size_t *size
     buf = NULL;
 done:
     free(buf);
+    close(fd);
+    return st;
+}
+
+sv_status sv_file_map(const char *path, void **map, size_t *size, sv_error *err) {
+    *map = NULL;
+    *size = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat s;
+    if (fd < 0) return errno == ENOENT ? sv_fail(err, SV_E_MODEL, path, "there is no such file") : sv_fail_errno(err, path, "cannot open");
+    sv_status st = SV_OK;
+    if (fstat(fd, &s) != 0) st = sv_fail_errno(err, path, "cannot read");
+    else if (!S_ISREG(s.st_mode) || s.st_size == 0) st = sv_fail(err, SV_E_MODEL, path, S_ISREG(s.st_mode) ? "is empty" : "is not a regular file");
+    if (st == SV_OK) {
+        void *all = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_SHARED, fd, 0);
+        if (all == MAP_FAILED) st = sv_fail_errno(err, path, "cannot map into memory");
+        else *map = all, *size = (size_t)s.st_size;
+    }
     close(fd);
     return st;
 }

@@ -8,6 +8,10 @@
  * A file that is not there is SV_E_INPUT; one that cannot be read is SV_E_IO. */
 sv_status sv_file_read(const char *path, size_t limit, char **data, size_t *size, sv_error *err);
 
+/* Maps a model's file into memory, read-only and shared with whoever else reads it; munmap when done. A file that is not there, is empty or is no regular
+ * file is SV_E_MODEL. */
+sv_status sv_file_map(const char *path, void **map, size_t *size, sv_error *err);
+
 /* Writes data to path so that a reader, or a machine that loses power, sees the old file or the whole new one:
  * `path`.tmp-PID in the same directory, fsync, rename, fsync of the directory. */
 sv_status sv_file_write_atomic(const char *path, const void *data, size_t size, sv_error *err);

@@ -126,24 +126,12 @@ static sv_status judge(const char *json, bool wants) {
 
 static sv_status run(const sv_args *args, sv_error *err) {
     sv_calibrate_options o;
-    int64_t threads = 0;
     char *json = NULL;
     sv_calibrate_options_init(&o);
-    sv_status st = SV_OK;
-    if (sv_arg(args, "view")) st = sv_view_parse(sv_arg(args, "view"), &o.stats.view, err);
-    if (st == SV_OK) st = sv_arg_int(args, "char-rep-len", 1, 1 << 20, &o.stats.char_rep_len, err);
-    if (st == SV_OK) st = sv_arg_int(args, "word-rep-len", 1, 1 << 20, &o.stats.word_rep_len, err);
-    if (st == SV_OK) st = sv_arg_int(args, "threads", 1, 64, &threads, err);
+    sv_status st = sv_stats_args_read(args, &o.stats, &o.threads, err);
     if (st == SV_OK) st = sv_arg_real(args, "precision", 0, 1, &o.precision, err);
     if (st == SV_OK) st = sv_arg_real(args, "recall", 0, 1, &o.recall, err);
     if (st != SV_OK) return st;
-    o.threads = (unsigned)threads;
-    o.stats.flagged_file = sv_arg(args, "flagged");
-    o.stats.lm = sv_arg(args, "lm");
-    o.stats.spm = sv_arg(args, "spm");
-    o.stats.tokenizer = sv_arg(args, "tokenizer");
-    o.stats.lang_model = sv_arg(args, "lang-model");
-    if (sv_arg(args, "lang")) o.stats.lang = sv_arg(args, "lang");
     if (sv_arg(args, "text")) o.text = sv_arg(args, "text");
     if (sv_arg(args, "good")) o.good = sv_arg(args, "good");
     o.log = sv_cli_log();

@@ -6,15 +6,11 @@
  */
 #include "infer/graph_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/str.h"
+#include "base/file.h"
 
 #define MAX_DEPTH 16             /* graphs within graphs */
 
@@ -232,27 +228,12 @@ static bool walk_model(sv_graph_file *g, bytes b) {
 
 sv_status sv_graph_file_read(const char *path, sv_graph_file *out, sv_error *err) {
     *out = (sv_graph_file){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        if (errno == ENOENT) return sv_fail(err, SV_E_MODEL, path, "no such file");
-        return sv_fail_errno(err, path, "cannot open");
-    }
-    struct stat info;
-    if (fstat(fd, &info) != 0) {
-        sv_status st = sv_fail_errno(err, path, "cannot read");
-        close(fd);
-        return st;
-    }
-    out->size = (uint64_t)info.st_size;
-    if (out->size == 0) {
-        close(fd);
-        return sv_fail(err, SV_E_MODEL, path, "is empty");
-    }
-    void *map = mmap(NULL, (size_t)out->size, PROT_READ, MAP_PRIVATE, fd, 0);
-    close(fd);
-    if (map == MAP_FAILED) return sv_fail_errno(err, path, "cannot map");
+    void *map;
+    size_t size;
+    SV_TRY(sv_file_map(path, &map, &size, err));
+    out->size = size;
     bool ok = walk_model(out, (bytes){map, (const uint8_t *)map + out->size});
-    munmap(map, (size_t)out->size);
+    munmap(map, size);
     for (size_t i = 0; i < out->input_count; i++) out->half_values |= strstr(out->inputs[i], ":float16[") || strstr(out->inputs[i], ":bfloat16[");
     for (size_t i = 0; i < out->output_count; i++) out->half_values |= strstr(out->outputs[i], ":float16[") || strstr(out->outputs[i], ":bfloat16[");
     if (ok) return SV_OK;

@@ -1,13 +1,9 @@
 /* fasttext_model.c - fastText's model files: header, settings, dictionary, matrices (the layouts that FastText::saveModel writes). Little-endian. */
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/str.h"
+#include "base/file.h"
 #include "base/utf8.h"
 #include "text/models/fasttext_internal.h"
 
@@ -282,28 +278,8 @@ static sv_status take_apart(sv_fasttext *m, cursor *c, int64_t **counts) {
 }
 
 sv_status sv_fasttext_map(sv_fasttext *m, const char *path, sv_error *err) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat s;
-    if (fd < 0) return errno == ENOENT ? sv_fail(err, SV_E_MODEL, path, "there is no such file") : sv_fail_errno(err, path, "cannot open");
-    if (fstat(fd, &s) != 0) {
-        sv_status st = sv_fail_errno(err, path, "cannot read");
-        close(fd);
-        return st;
-    }
-    if (!S_ISREG(s.st_mode) || s.st_size == 0) {
-        close(fd);
-        return sv_fail(err, SV_E_MODEL, path, "is %s; a fastText model is mapped into memory", S_ISREG(s.st_mode) ? "empty" : "not a regular file");
-    }
-    void *map = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_SHARED, fd, 0);
-    int why = errno;
-    close(fd);
-    if (map == MAP_FAILED) {
-        errno = why;
-        return sv_fail_errno(err, path, "cannot map into memory");
-    }
-    m->map = map;
-    m->map_size = (size_t)s.st_size;
-    cursor c = {.path = path, .file = map, .size = (uint64_t)s.st_size, .err = err};
+    SV_TRY(sv_file_map(path, &m->map, &m->map_size, err));
+    cursor c = {.path = path, .file = m->map, .size = m->map_size, .err = err};
     int64_t *counts = NULL;
     sv_status st = take_apart(m, &c, &counts);
     free(counts);

@@ -1,12 +1,9 @@
 /* kenlm_binary.c - KenLM's binary files, format version 5 (lm/binary_format.cc and the data structures it lays out), mapped into memory. */
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "base/file.h"
 #include "text/models/kenlm_internal.h"
 
 #define MAGIC_BEFORE_VERSION "mmap lm http://kheafield.com/code format version"
@@ -213,28 +210,8 @@ static sv_status lay_out_trie(sv_kenlm *m, layout *l) {
 /* ---- the file ---- */
 
 sv_status sv_kenlm_map_binary(sv_kenlm *m, const char *path, sv_error *err) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat s;
-    if (fd < 0) return sv_fail_errno(err, path, "cannot open");
-    if (fstat(fd, &s) != 0) {
-        sv_status st = sv_fail_errno(err, path, "cannot read");
-        close(fd);
-        return st;
-    }
-    if (!S_ISREG(s.st_mode) || s.st_size == 0) {
-        close(fd);
-        return sv_fail(err, SV_E_MODEL, path, "is not a regular file; a KenLM binary is mapped into memory");
-    }
-    void *map = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_SHARED, fd, 0);
-    int why = errno;
-    close(fd);
-    if (map == MAP_FAILED) {
-        errno = why;
-        return sv_fail_errno(err, path, "cannot map into memory");
-    }
-    m->map = map;
-    m->map_size = (size_t)s.st_size;
-    layout l = {.path = path, .file = map, .size = (uint64_t)s.st_size, .err = err};
+    SV_TRY(sv_file_map(path, &m->map, &m->map_size, err));
+    layout l = {.path = path, .file = m->map, .size = m->map_size, .err = err};
     SV_TRY(read_header(m, &l));
     return m->type >= SV_KENLM_TRIE ? lay_out_trie(m, &l) : lay_out_probing(m, &l);
 }
