@@ -34,7 +34,7 @@ static void print_text(yyjson_val *root) {
     yyjson_val *near = yyjson_obj_get(root, "near"), *coverage = yyjson_obj_get(root, "coverage"), *outliers = yyjson_obj_get(root, "outliers"), *v;
     size_t i, n;
     printf("%lld %s, %lld looked at", whole(root, "pictures"), strcmp(text_of(root, "of"), "all") ? "picks" : "pictures", whole(root, "looked_at"));
-    if (whole(root, "without_embedding")) printf(", %lld have no embedding", whole(root, "without_embedding"));
+    if (whole(root, "without_embedding")) printf(", %lld without an embedding (synthvlm score makes what is missing)", whole(root, "without_embedding"));
     printf("\n\nnear-duplicates (cosine %.4g or more): %lld pairs; %lld pictures repeat another\n", real(near, "cosine"), whole(near, "pairs"), whole(near, "repeats"));
     yyjson_arr_foreach(yyjson_obj_get(near, "list"), i, n, v) {
         printf("  %s  %s  %.4f\n", text_of(v, "a"), text_of(v, "b"), real(v, "cosine"));

@@ -49,7 +49,7 @@ typedef struct contest {
     char rounds[SV_SHA256_HEX];  /* the rounds' setup */
     sv_opinions opinions;
     sv_asks *asks;               /* what is to be asked about, in a plan; else NULL */
-    int64_t vetoed;
+    int64_t vetoed, given_up, not_finite;   /* candidates: the vision model's no; of dropped captions; without a usable score */
     double before[TERMS], after[TERMS];   /* sums, then means */
 } contest;
 
@@ -239,9 +239,13 @@ static sv_status meet(void *user, int64_t number, int k, const double *values, s
         c->excluded++;
         return sv_drops_add(&c->drops, (sv_drop){who, SV_DROP_MANUAL}) ? SV_OK : sv_fail_memory(err, "select", 0);
     }
-    if (!wanted && was_dropped(c, number)) return SV_OK;
+    if (!wanted && was_dropped(c, number)) {
+        c->given_up++;
+        return SV_OK;
+    }
     for (size_t i = 0; i < c->scorers; i++) {
         if (isfinite(values[i])) continue;
+        c->not_finite++;
         return wanted ? sv_list_missed(&c->include, &c->include.items[c->next_include], "has a score that is not finite", NULL, err) : SV_OK;
     }
     terms_of(c, values, terms);
@@ -460,17 +464,27 @@ static void tell_limits(const contest *c, sv_buf *b) {
     }
 }
 
+/* Candidates that were not eligible for another reason than a limit. */
+static void tell_losses(const contest *c, sv_buf *b) {
+    if (c->excluded) sv_buf_printf(b, "; %lld excluded by hand", (long long)c->excluded);
+    if (c->given_up) sv_buf_printf(b, "; %lld of captions that were dropped", (long long)c->given_up);
+    if (c->not_finite) sv_buf_printf(b, "; %lld with a score that is not finite", (long long)c->not_finite);
+}
+
+/* Candidates below select.min. */
+static int64_t below_limits(const contest *c) { return c->s.candidates - c->s.eligible - c->excluded - c->given_up - c->not_finite; }
+
 /* What `count` could not have, and what would help. */
 static sv_status fell_short(const contest *c, int64_t unscored, sv_error *err) {
     const sv_select_settings *s = c->settings;
-    int64_t below = c->s.candidates - c->s.eligible - c->excluded, over = c->steps.full + c->steps.reserved, repeats = c->steps.near_duplicates;
+    int64_t below = below_limits(c), over = c->steps.full + c->steps.reserved, repeats = c->steps.near_duplicates;
     sv_buf why = {0}, help = {0};
     sv_buf_printf(&why, "%lld pairs were asked for, %lld could be picked: %lld of %lld scored candidates are eligible, of %lld captions, and at most %lld"
                   " of each caption count", (long long)s->count, (long long)c->s.picked, (long long)c->s.eligible, (long long)c->s.candidates,
                   (long long)c->s.captions, (long long)s->per_caption);
     if (repeats) sv_buf_printf(&why, "; %lld repeat a better one", (long long)repeats);
     if (over) sv_buf_printf(&why, "; %lld are over a quota", (long long)over);
-    if (c->excluded) sv_buf_printf(&why, "; %lld are excluded by hand", (long long)c->excluded);
+    tell_losses(c, &why);
     if (c->vetoed) sv_buf_printf(&why, "; score.judge_image does not say yes to %lld", (long long)c->vetoed);
     if (unscored) sv_buf_printf(&help, "%lld images have no score yet: synthvlm score %s; or ", (long long)unscored, c->run->dir);
     sv_buf limits = {0};
@@ -587,9 +601,13 @@ static sv_status hold(contest *c, sv_select_report *report, sv_error *err) {
     if (unscored) sv_say(&run->o.log, SV_LOG_WARN, "%lld images have no score yet and were left out; synthvlm score %s", (long long)unscored, run->dir);
     if (c->opinions.unasked)
         sv_say(&run->o.log, SV_LOG_INFO, "score.judge_image has not been asked about %lld of the picks; synthvlm run %s asks", (long long)c->opinions.unasked, run->dir);
-    if (!c->s.eligible)
-        sv_say(&run->o.log, SV_LOG_WARN, "nothing was picked: no candidate reaches select.min");
-    else if (!c->s.asked)
+    if (!c->s.eligible) {
+        sv_buf why = {0};
+        tell_losses(c, &why);
+        if (below_limits(c)) sv_buf_printf(&why, "; %lld below select.min", (long long)below_limits(c));
+        sv_say(&run->o.log, SV_LOG_WARN, "nothing was picked: of %lld candidates none is eligible%s", (long long)c->s.candidates, why.data ? why.data : "");
+        sv_buf_free(&why);
+    } else if (!c->s.asked)
         sv_say(&run->o.log, SV_LOG_WARN, "nothing was picked: of %lld captions the share asked for is less than one", (long long)c->s.captions);
     else if (!c->s.picked)
         sv_say(&run->o.log, SV_LOG_WARN, c->vetoed ? "nothing was picked: score.judge_image says yes to none of %lld candidates"
