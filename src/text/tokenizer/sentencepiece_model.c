@@ -294,6 +294,7 @@ sv_status sv_spm_open(sv_spm **out, const char *path, sv_error *err) {
     size_t size;
     *out = NULL;
     if (!sv_file_exists(path)) return sv_fail(err, SV_E_MODEL, path, "there is no such file");
+    if (sv_is_dir(path)) return sv_fail(err, SV_E_MODEL, path, "is a directory; a SentencePiece .model file was expected");
     SV_TRY(sv_file_read(path, FILE_LIMIT, &bytes, &size, err));
     return open_bytes(out, bytes, size, path, err);
 }
