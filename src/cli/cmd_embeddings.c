@@ -33,9 +33,11 @@ static double real(yyjson_val *o, const char *key) { return yyjson_get_num(yyjso
 static void print_text(yyjson_val *root) {
     yyjson_val *near = yyjson_obj_get(root, "near"), *coverage = yyjson_obj_get(root, "coverage"), *outliers = yyjson_obj_get(root, "outliers"), *v;
     size_t i, n;
-    printf("%lld %s, %lld looked at", whole(root, "pictures"), strcmp(text_of(root, "of"), "all") ? "picks" : "pictures", whole(root, "looked_at"));
+    const char *what = strcmp(text_of(root, "of"), "all") ? "pick" : "picture";
+    printf("%lld %s%s, %lld looked at", whole(root, "pictures"), what, whole(root, "pictures") == 1 ? "" : "s", whole(root, "looked_at"));
     if (whole(root, "without_embedding")) printf(", %lld without an embedding (synthvlm score makes what is missing)", whole(root, "without_embedding"));
-    printf("\n\nnear-duplicates (cosine %.4g or more): %lld pairs; %lld pictures repeat another\n", real(near, "cosine"), whole(near, "pairs"), whole(near, "repeats"));
+    printf("\n\nnear-duplicates (cosine %.4g or more): %lld pair%s; %lld pictures repeat another\n", real(near, "cosine"), whole(near, "pairs"),
+           whole(near, "pairs") == 1 ? "" : "s", whole(near, "repeats"));
     yyjson_arr_foreach(yyjson_obj_get(near, "list"), i, n, v) {
         printf("  %s  %s  %.4f\n", text_of(v, "a"), text_of(v, "b"), real(v, "cosine"));
     }
@@ -44,7 +46,8 @@ static void print_text(yyjson_val *root) {
         printf("  %s  %.4f\n", text_of(v, "candidate"), real(v, "similarity"));
     }
     if (coverage)
-        printf("\ncoverage: the nearest pick of a picture has cosine %.4f in the mean, %.4f at the 5th percentile; %.1f %% of %lld pictures have one that is near\n",
+        printf("\ncoverage: the nearest pick of a picture has cosine %.4f in the mean, %.4f at the 5th percentile;\n"
+               "          %.1f %% of %lld pictures have one that is near\n",
                real(coverage, "mean"), real(coverage, "p05"), 100 * real(coverage, "near"), whole(coverage, "pictures"));
 }
 
