@@ -27,7 +27,8 @@ static void print_caption(yyjson_val *root) {
     yyjson_val *from = yyjson_obj_get(root, "read_from");
     printf("caption    %s (number %lld)\n", text(root, "id"), (long long)yyjson_get_sint(yyjson_obj_get(root, "number")));
     printf("text       %s\n", text(root, "caption"));
-    printf("read from  %s, line %lld\n", strcmp(text(from, "path"), "-") == 0 ? "standard input" : text(from, "path"), (long long)yyjson_get_sint(yyjson_obj_get(from, "line")));
+    const char *path = text(from, "path");
+    printf("read from  %s, line %lld\n", strcmp(path, "-") == 0 ? "standard input" : path, (long long)yyjson_get_sint(yyjson_obj_get(from, "line")));
     yyjson_val *picture = yyjson_obj_get(root, "picture");
     if (picture) printf("picture    %s in %s\n", text(picture, "name"), text(picture, "folder"));
     if (*text(root, "source")) printf("source     %s\n", text(root, "source"));
