@@ -467,7 +467,7 @@ static void tell_limits(const contest *c, sv_buf *b) {
 /* Candidates that were not eligible for another reason than a limit. */
 static void tell_losses(const contest *c, sv_buf *b) {
     if (c->excluded) sv_buf_printf(b, "; %lld excluded by hand", (long long)c->excluded);
-    if (c->given_up) sv_buf_printf(b, "; %lld of captions that were dropped", (long long)c->given_up);
+    if (c->given_up) sv_buf_printf(b, "; %lld from dropped captions", (long long)c->given_up);
     if (c->not_finite) sv_buf_printf(b, "; %lld with a score that is not finite", (long long)c->not_finite);
 }
 
