@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "args.h"
 #include "synthvlm/image.h"
@@ -59,6 +60,8 @@ static sv_status run(const sv_args *args, sv_error *err) {
     sv_sheet_options o;
     sv_sheet_options_init(&o);
     int64_t columns = 0, cell = o.cell;
+    if (!out_path && sv_arg_count(args) == 1 && access(sv_arg_at(args, 0), F_OK) != 0)
+        return sv_cli_usage(err, sv_arg_command(args), sv_arg_at(args, 0), "there is no such run directory or file");
     if (!out_path) return sv_cli_usage(err, sv_arg_command(args), "-o", "is missing: where should the sheet go?");
     sv_status st = sv_format_of_name(out_path, &format, err);
     if (st == SV_OK) st = sv_arg_int(args, "columns", 1, 1000, &columns, err);
