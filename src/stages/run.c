@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "diffusion/family.h"
 #include "diffusion/model_dir.h"
+#include "diffusion/scheduler.h"
 #include "stages/draw/draw.h"
 #include "stages/score/image_judge.h"
 #include "stages/produce.h"
@@ -14,6 +16,7 @@
 static sv_status check_model(const sv_recipe *r, sv_error *err) {
     sv_model_dir model;
     sv_model_sizes sizes;
+    sv_scheduler *scheduler = NULL;
     const int32_t *size = r->generate.size;
     SV_TRY(sv_model_dir_read(&model, r->generate.model, err));
     sv_status st = sv_model_dir_check(&model, err);
@@ -22,7 +25,18 @@ static sv_status check_model(const sv_recipe *r, sv_error *err) {
         st = sv_fail(err, SV_E_RECIPE, "generate.size", "%dx%d does not fit this model: both sides must be multiples of %d", size[0], size[1], sizes.multiple);
         sv_hint(err, st, "the model's own size is %dx%d", sizes.width, sizes.height);
     }
+    if (st == SV_OK && r->generate.scheduler) st = sv_scheduler_open_amended(&scheduler, model.scheduler, r->generate.scheduler, model.family->amend, err);
+    sv_scheduler_close(&scheduler);
     sv_model_dir_free(&model);
+    return st;
+}
+
+static sv_status check_refiner(const sv_recipe *r, sv_error *err) {
+    sv_model_dir refiner;
+    if (!r->generate.refiner.model) return SV_OK;
+    SV_TRY(sv_model_dir_read(&refiner, r->generate.refiner.model, err));
+    sv_status st = sv_model_dir_check(&refiner, err);
+    sv_model_dir_free(&refiner);
     return st;
 }
 
@@ -31,6 +45,7 @@ static sv_status check_model(const sv_recipe *r, sv_error *err) {
 static sv_status check_models(const sv_recipe *r, sv_error *err) {
     SV_TRY(sv_recipe_needs_pictures(r, err));
     sv_status st = r->generate.source == SV_SOURCE_CAPTIONS ? SV_OK : check_model(r, err);
+    if (st == SV_OK && r->generate.source != SV_SOURCE_CAPTIONS) st = check_refiner(r, err);
     if (st == SV_OK && r->score.clip.model && !sv_is_dir(r->score.clip.model)) {
         st = sv_fail(err, SV_E_MODEL, r->score.clip.model, "no such directory");
         sv_hint(err, st, "score.clip.model is a local CLIP directory with ONNX parts; null turns CLIPScore off");

@@ -152,3 +152,15 @@ jobs_of() {   # jobs_of DIR "more keys": a line of txt2img for every good pictur
     [ "$status" = 3 ]
     [[ "$output" == *'odd/scheduler/scheduler_config.json: unknown key "frobnicate"'* ]]
 }
+
+@test "a scheduler or a refiner that cannot be is refused before captions are read" {
+    MODEL=$(model tiny-sdxl)
+    captions 1
+    for keys in 'scheduler: {frobnicate: 1}' 'refiner: {model: nowhere}'; do
+        recipe early "$keys"
+        run synthvlm run early.yaml -o early
+        [ "$status" != 0 ]
+        [[ "$output" == *frobnicate* || "$output" == *'nowhere: no such directory'* ]]
+        [ ! -e early ]
+    done
+}
