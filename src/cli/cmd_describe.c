@@ -119,7 +119,9 @@ static void print_text(yyjson_val *root) {
     if (text_of(root, "safety_checker", NULL)) printf("  safety checker: %s\n", text_of(root, "safety_checker", ""));
     if (scheduler) printf("  scheduler %s\n", text_of(scheduler, "_class_name", "?"));
     printf("  %s of files, ", bytes_text(yyjson_obj_get(root, "bytes"), size));
-    printf("%s of memory for the weights on a CPU\n", bytes_text(yyjson_obj_get(root, "memory_bytes"), size));
+    bool draws = !clip && yyjson_get_bool(yyjson_obj_get(root, "available")) && yyjson_arr_size(missing) == 0;
+    const char *more = draws && !yyjson_obj_get(root, "memory") ? "; the peak of a run: --memory" : "";
+    printf("%s of memory for the weights on a CPU%s\n", bytes_text(yyjson_obj_get(root, "memory_bytes"), size), more);
     print_parts(root);
     print_tokenizers(root);
     if (yyjson_arr_size(missing) == 0) return;
