@@ -270,7 +270,7 @@ static sv_status find_quotas(deciding *d, int64_t captions, sv_error *err) {
     }
     if (!any) return SV_OK;
     if (short_of)
-        sv_say(&d->run->o.log, SV_LOG_WARN, "%zu quota%s of captions.balance cannot be met; \"%s\": %lld asked, %lld captions have it", short_of,
+        sv_say(&d->run->o.log, SV_LOG_WARN, "%zu quota%s of captions.balance cannot be met; \"%s\": %lld asked, %lld there", short_of,
                short_of == 1 ? "" : "s", sv_concepts_name(plan->concepts, example), (long long)plan->quotas[example], (long long)d->captions[example]);
     d->quotas = calloc(plan->count, sizeof *d->quotas);
     if (!d->quotas) return sv_fail_memory(err, "balance", plan->count * sizeof *d->quotas);
