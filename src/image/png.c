@@ -14,6 +14,9 @@
 
 /* ---- reading ---- */
 
+/* Chunks that say nothing about pixels are passed over: libpng would take the memory that a lying length names, and inflate what is packed. */
+static const png_byte passed_over[] = "eXIf\0hIST\0iCCP\0iTXt\0pCAL\0sCAL\0sPLT\0tEXt\0zTXt";   /* 5 bytes each, as libpng wants them */
+
 typedef struct reader {
     const uint8_t *bytes;
     size_t size, at;
@@ -101,6 +104,7 @@ static sv_status decode(reader *r, sv_image *im, const char *name, sv_error *err
     }
     png_set_read_fn(r->png, r, on_read);
     png_set_user_limits(r->png, SV_IMAGE_MAX_PIXELS, SV_IMAGE_MAX_PIXELS); /* the product is checked below, with a better message */
+    png_set_keep_unknown_chunks(r->png, PNG_HANDLE_CHUNK_NEVER, passed_over, sizeof passed_over / 5);
     png_read_info(r->png, r->info);
 
     png_uint_32 width, height;
