@@ -4,11 +4,9 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "base/thread.h"
+#include "stages/answers.h"
 
 #define PIECE 20000
-#define COMMIT_EVERY 1.0         /* seconds: what a kill can cost */
-#define SHOW_EVERY 0.1
 
 /* ---- settings ---- */
 
@@ -34,17 +32,7 @@ void sv_caption_judge_close(sv_caption_judge *j) {
 }
 
 sv_status sv_caption_judge_key(const sv_rundir *run, sv_caption_judge *j, sv_error *err) {
-    const char *name = run->recipe->captions.judge.api_key_env;
-    if (!j->on || !name) return SV_OK;
-    const char *key = getenv(name);
-    if (!key || !*key) {
-        sv_fail(err, SV_E_INPUT, "captions.judge.api_key_env", "the environment variable %.100s is not set", name);
-        return sv_hint(err, SV_E_INPUT, "export %.100s=KEY before the call; the key is kept nowhere", name);
-    }
-    for (const char *p = key; *p; p++)
-        if (*p <= ' ' || *p > '~') return sv_fail(err, SV_E_INPUT, "captions.judge.api_key_env", "what %.100s holds is no key: it has spaces or other characters", name);
-    j->settings.key = key;
-    return SV_OK;
+    return j->on ? sv_answers_key(run->recipe->captions.judge.api_key_env, "captions.judge.api_key_env", &j->settings.key, err) : SV_OK;
 }
 
 /* ---- asking ---- */
@@ -52,14 +40,12 @@ sv_status sv_caption_judge_key(const sv_rundir *run, sv_caption_judge *j, sv_err
 typedef struct asking {
     sv_rundir *run;
     sv_judge *judge;
-    int64_t setup, rules;
+    int64_t rules;
     sv_caption_batch batch;      /* of kept captions */
     size_t at;                   /* the next one of the batch */
     int64_t after;               /* number of the batch's last */
     int64_t kept, passed;        /* captions to judge in all; seen so far */
-    sv_judge_cost cost;          /* of this call */
-    bool begun;
-    double committed, shown;
+    sv_answers answers;
 } asking;
 
 static sv_status next_text(void *user, sv_judge_task *out, bool *any, sv_error *err) {
@@ -77,7 +63,7 @@ static sv_status next_text(void *user, sv_judge_task *out, bool *any, sv_error *
         int64_t id;
         a->passed++;
         sv_sha256(c->text, c->size, out->key);
-        SV_TRY(sv_ledger_find_judgement(a->run->ledger, a->setup, out->key, &id, err));
+        SV_TRY(sv_ledger_find_judgement(a->run->ledger, a->answers.setup, out->key, &id, err));
         if (id || sv_judge_is_asking(a->judge, out->key)) continue;
         out->text = c->text;
         out->size = c->size;
@@ -87,55 +73,23 @@ static sv_status next_text(void *user, sv_judge_task *out, bool *any, sv_error *
 }
 
 static sv_status take_answer(void *user, const sv_judgement *j, sv_error *err) {
-    static const char *const outcomes[] = {[SV_JUDGE_ANSWERED] = "answered", [SV_JUDGE_UNCLEAR] = "unclear", [SV_JUDGE_FAILED] = "failed"};
-    asking *a = user;
-    if (!a->begun) SV_TRY(sv_ledger_begin(a->run->ledger, err));
-    a->begun = true;
-    bool failed = j->outcome == SV_JUDGE_FAILED;
-    const sv_judgement_row row = {.text = j->key, .outcome = outcomes[j->outcome], .answer = failed ? NULL : j->answer, .detail = failed ? j->detail : NULL,
-                                  .value = j->value, .p_yes = j->p_yes, .tokens_in = j->tokens_in, .tokens_out = j->tokens_out, .requests = j->requests};
-    a->cost.texts++;
-    a->cost.unclear += j->outcome == SV_JUDGE_UNCLEAR;
-    a->cost.failed += failed;
-    a->cost.requests += j->requests;
-    a->cost.tokens_in += j->tokens_in;
-    a->cost.tokens_out += j->tokens_out;
-    return sv_ledger_add_judgement(a->run->ledger, a->setup, &row, err);
-}
-
-static sv_status commit(asking *a, sv_error *err) {
-    a->committed = sv_now();
-    if (!a->begun) return SV_OK;
-    a->begun = false;
-    return sv_ledger_commit(a->run->ledger, err);
+    return sv_answers_add(&((asking *)user)->answers, j, err);
 }
 
 static sv_status tick(void *user, sv_error *err) {
     asking *a = user;
-    double now = sv_now();
-    if (now - a->shown >= SHOW_EVERY) {
-        sv_rundir_progress(a->run, "judge", a->passed, a->kept, a->cost.failed);
-        a->shown = now;
-    }
-    if (now - a->committed >= COMMIT_EVERY) SV_TRY(commit(a, err));
-    return sv_rundir_stopping(a->run) ? sv_rundir_stopped(a->run, "the judge's answers", err) : SV_OK;
+    return sv_answers_tick(&a->answers, "judge", a->passed, a->kept, err);
 }
 
 static sv_status ask(sv_rundir *run, sv_caption_judge *j, int64_t rules, int64_t kept, sv_error *err) {
-    asking a = {.run = run, .setup = j->setup.id, .rules = rules, .kept = kept, .committed = sv_now()};
+    asking a = {.run = run, .rules = rules, .kept = kept};
     const sv_judge_feed feed = {.user = &a, .next = next_text, .done = take_answer, .tick = tick};
+    sv_answers_init(&a.answers, run, j->setup.id);
     SV_TRY(sv_judge_open(&a.judge, &j->settings, &run->o.log, err));
     sv_status st = sv_judge_ask(a.judge, &feed, err);
-    /* Answers are paid for: whatever ended the asking, they stay. */
-    sv_error second;
-    sv_status committed = commit(&a, st == SV_OK ? err : &second);
-    if (st == SV_OK) st = committed;
+    st = sv_answers_end(&a.answers, "judge", j->setup.hash, st, err);
     sv_judge_close(&a.judge);
     sv_caption_batch_free(&a.batch);
-    if (a.cost.requests)
-        sv_rundir_event(run, "judge", (sv_field[]){SV_TEXT("setup", j->setup.hash), SV_INT("answers", a.cost.texts), SV_INT("unclear", a.cost.unclear),
-                        SV_INT("failed", a.cost.failed), SV_INT("requests", a.cost.requests), SV_INT("tokens_in", a.cost.tokens_in),
-                        SV_INT("tokens_out", a.cost.tokens_out)}, 7);
     return st;
 }
 

@@ -6,11 +6,9 @@
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "base/thread.h"
+#include "stages/answers.h"
 #include "synthvlm/image.h"
 
-#define COMMIT_EVERY 1.0         /* seconds: what a kill can cost */
-#define SHOW_EVERY 0.1
 enum { REDUCED_QUALITY = 90 };   /* of the JPEG that a larger picture is sent as */
 
 static const char section[] = "score.judge_image";
@@ -43,20 +41,6 @@ void sv_image_judge_close(sv_image_judge *j) {
     *j = (sv_image_judge){0};
 }
 
-static sv_status take_key(const sv_rundir *run, sv_image_judge *j, sv_error *err) {
-    static const char what[] = "score.judge_image.api_key_env";
-    const char *name = run->recipe->score.judge_image.chat.api_key_env, *key = name ? getenv(name) : NULL;
-    if (!name) return SV_OK;
-    if (!key || !*key) {
-        sv_fail(err, SV_E_INPUT, what, "the environment variable %.100s is not set", name);
-        return sv_hint(err, SV_E_INPUT, "export %.100s=KEY before the call; the key is kept nowhere", name);
-    }
-    for (const char *p = key; *p; p++)
-        if (*p <= ' ' || *p > '~') return sv_fail(err, SV_E_INPUT, what, "what %.100s holds is no key: it has spaces or other characters", name);
-    j->settings.key = key;
-    return SV_OK;
-}
-
 bool sv_asks_add(sv_asks *a, sv_ask one) {
     if (a->count == a->capacity) {
         size_t n = a->capacity ? 2 * a->capacity : 256;
@@ -80,7 +64,7 @@ typedef struct waiting {
 typedef struct asking {
     sv_rundir *run;
     sv_judge *judge;
-    int64_t setup, generate;
+    int64_t generate;
     sv_scope scope;
     int side;
     const sv_asks *asks;
@@ -88,9 +72,7 @@ typedef struct asking {
     sv_file_batch file;
     waiting *waiting;
     size_t waiting_count, waiting_capacity;
-    sv_judge_cost cost;          /* of this call */
-    bool begun;
-    double committed, shown;
+    sv_answers answers;
 } asking;
 
 /* An answer is about a picture's bytes and a caption's text, whoever the candidate is. */
@@ -138,12 +120,6 @@ static sv_status show(const asking *a, const sv_file_item *item, char **url, sv_
     return st;
 }
 
-static sv_status begin(asking *a, sv_error *err) {
-    if (!a->begun) SV_TRY(sv_ledger_begin(a->run->ledger, err));
-    a->begun = true;
-    return SV_OK;
-}
-
 static sv_status wait_for(asking *a, const uint8_t key[SV_JUDGE_KEY], sv_ask who, sv_error *err) {
     if (a->waiting_count == a->waiting_capacity) {
         size_t n = a->waiting_capacity ? 2 * a->waiting_capacity : 64;
@@ -169,10 +145,10 @@ static sv_status next_picture(void *user, sv_judge_task *out, bool *any, sv_erro
         SV_TRY(sv_ledger_read_file(l, a->scope, a->generate, who.number, who.k, &a->file, err));
         const sv_file_item *item = &a->file.items[0];
         SV_TRY(key_of(item, out->key, err));
-        SV_TRY(sv_ledger_judgement_value(l, a->setup, out->key, &value, &found, err));
+        SV_TRY(sv_ledger_judgement_value(l, a->answers.setup, out->key, &value, &found, err));
         if (found) {
-            SV_TRY(begin(a, err));
-            SV_TRY(sv_ledger_add_score(l, a->setup, a->generate, who.number, who.k, value, err));
+            SV_TRY(sv_answers_begin(&a->answers, err));
+            SV_TRY(sv_ledger_add_score(l, a->answers.setup, a->generate, who.number, who.k, value, err));
             continue;
         }
         SV_TRY(wait_for(a, out->key, who, err));
@@ -187,66 +163,36 @@ static sv_status next_picture(void *user, sv_judge_task *out, bool *any, sv_erro
 }
 
 static sv_status take_answer(void *user, const sv_judgement *j, sv_error *err) {
-    static const char *const outcomes[] = {[SV_JUDGE_ANSWERED] = "answered", [SV_JUDGE_UNCLEAR] = "unclear", [SV_JUDGE_FAILED] = "failed"};
     asking *a = user;
-    bool failed = j->outcome == SV_JUDGE_FAILED;
-    const sv_judgement_row row = {.text = j->key, .outcome = outcomes[j->outcome], .answer = failed ? NULL : j->answer, .detail = failed ? j->detail : NULL,
-                                  .value = j->value, .p_yes = j->p_yes, .tokens_in = j->tokens_in, .tokens_out = j->tokens_out, .requests = j->requests};
-    SV_TRY(begin(a, err));
-    a->cost.texts++;
-    a->cost.unclear += j->outcome == SV_JUDGE_UNCLEAR;
-    a->cost.failed += failed;
-    a->cost.requests += j->requests;
-    a->cost.tokens_in += j->tokens_in;
-    a->cost.tokens_out += j->tokens_out;
-    SV_TRY(sv_ledger_add_judgement(a->run->ledger, a->setup, &row, err));
+    SV_TRY(sv_answers_add(&a->answers, j, err));
     for (size_t i = 0; i < a->waiting_count;) {
         waiting *w = &a->waiting[i];
         if (memcmp(w->key, j->key, SV_JUDGE_KEY) != 0) {
             i++;
             continue;
         }
-        SV_TRY(sv_ledger_add_score(a->run->ledger, a->setup, a->generate, w->who.number, w->who.k, j->value, err));
+        SV_TRY(sv_ledger_add_score(a->run->ledger, a->answers.setup, a->generate, w->who.number, w->who.k, j->value, err));
         *w = a->waiting[--a->waiting_count];
     }
     return SV_OK;
 }
 
-static sv_status commit(asking *a, sv_error *err) {
-    a->committed = sv_now();
-    if (!a->begun) return SV_OK;
-    a->begun = false;
-    return sv_ledger_commit(a->run->ledger, err);
-}
-
 static sv_status tick(void *user, sv_error *err) {
     asking *a = user;
-    double now = sv_now();
-    if (now - a->shown >= SHOW_EVERY) {
-        sv_rundir_progress(a->run, "judge_image", (int64_t)a->at, (int64_t)a->asks->count, a->cost.failed);
-        a->shown = now;
-    }
-    if (now - a->committed >= COMMIT_EVERY) SV_TRY(commit(a, err));
-    return sv_rundir_stopping(a->run) ? sv_rundir_stopped(a->run, "the judge's answers", err) : SV_OK;
+    return sv_answers_tick(&a->answers, "judge_image", (int64_t)a->at, (int64_t)a->asks->count, err);
 }
 
 sv_status sv_image_judge_ask(sv_rundir *run, sv_image_judge *j, sv_scope scope, int64_t generate, const sv_asks *asks, sv_error *err) {
-    asking a = {.run = run, .setup = j->setup.id, .generate = generate, .scope = scope, .side = j->settings.side, .asks = asks, .committed = sv_now()};
+    asking a = {.run = run, .generate = generate, .scope = scope, .side = j->settings.side, .asks = asks};
     const sv_judge_feed feed = {.user = &a, .next = next_picture, .done = take_answer, .tick = tick};
-    SV_TRY(take_key(run, j, err));
+    sv_answers_init(&a.answers, run, j->setup.id);
+    SV_TRY(sv_answers_key(run->recipe->score.judge_image.chat.api_key_env, "score.judge_image.api_key_env", &j->settings.key, err));
     SV_TRY(sv_judge_open(&a.judge, &j->settings, &run->o.log, err));
     sv_status st = sv_judge_ask(a.judge, &feed, err);
-    /* Answers are paid for: whatever ended the asking, they stay. */
-    sv_error second;
-    sv_status committed = commit(&a, st == SV_OK ? err : &second);
-    if (st == SV_OK) st = committed;
+    st = sv_answers_end(&a.answers, "judge_image", j->setup.hash, st, err);
     sv_judge_close(&a.judge);
     sv_file_batch_free(&a.file);
     free(a.waiting);
-    if (a.cost.requests)
-        sv_rundir_event(run, "judge_image", (sv_field[]){SV_TEXT("setup", j->setup.hash), SV_INT("answers", a.cost.texts), SV_INT("unclear", a.cost.unclear),
-                        SV_INT("failed", a.cost.failed), SV_INT("requests", a.cost.requests), SV_INT("tokens_in", a.cost.tokens_in),
-                        SV_INT("tokens_out", a.cost.tokens_out)}, 7);
     return st;
 }
 
